@@ -1,0 +1,515 @@
+"""Take a whole dict of a pickle in a few steps, where the pickler wrote it as it wrote one before.
+
+A data set is tens of thousands of dicts that differ in numbers, names and bytes of arrays only: the instructions
+between those are the same. A `Template` learns them from one dict and takes the next ones by it. It is a shortcut
+of the machine in `reader`, never another opinion: it takes a dict only if every instruction and every memo number
+is the one it was learned from, and otherwise leaves the dict to the machine, one instruction at a time.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+import struct
+from collections.abc import Callable
+from itertools import accumulate
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .sources import WIDEST, ArrayHandle, Form, Source
+
+
+class Mark:
+    """A name from the file. It stands for itself and does nothing."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+RECONSTRUCT = Mark("numpy.core.multiarray._reconstruct")
+NDARRAY = Mark("numpy.ndarray")
+DTYPE = Mark("numpy.dtype")
+SCALAR = Mark("numpy.core.multiarray.scalar")
+FROMBUFFER = Mark("numpy.core.numeric._frombuffer")
+ENCODE = Mark("_codecs.encode")
+BYTES = Mark("__builtin__.bytes")
+ORDERED_DICT = Mark("collections.OrderedDict")
+
+SKIPPED = Mark("skipped")  # a memo entry inside what a template took; nothing good refers to it
+MISSING = Mark("missing")
+
+
+class NeedSteps(Exception):
+    """The file refers to something that a template passed over: read it again without templates."""
+
+
+class NewDtype:
+    """A numpy dtype under construction; `dtype` is None until its one BUILD."""
+
+    __slots__ = ("code", "dtype")
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+        self.dtype: np.dtype[Any] | None = None
+
+
+MAX_SIDE = 2**31  # of an array; the product of the sides stays below its square
+
+class _Unlike(Exception):
+    """This dict holds something that templates do not know."""
+
+
+_LITERALS = {b"N": None, b"\x88": True, b"\x89": False}
+_INTS = {b"K": "B", b"M": "H", b"J": "i"}  # and their arguments, as `struct` names them
+_TEXTS = {b"X": "I", b"\x8c": "B", b"U": "B"}
+# An array's bytes are a text (to be encoded as latin-1), plain bytes, or a buffer of protocol 5.
+_DATA = {
+    "utf-8": {b"X": "I"},
+    "raw": {b"C": "B", b"B": "I", b"\x8e": "Q", b"U": "B", b"T": "I"},
+    "buffer": {b"\x96": "Q", b"C": "B", b"B": "I", b"\x8e": "Q"},
+}
+_FLAT = frozenset([type(None), bool, int, float, str])
+_BIG_FLOAT = struct.Struct(">d")
+_MOST_TEMPLATES = 32
+
+
+class _Chunk(NamedTuple):
+    """Instructions between two payloads: `size` bytes that are `literal` under `mask`, and what the holes hold.
+
+    Memo numbers count up from dict to dict: `literal` has them for a dict whose first is 0, and `counting` has a
+    1 in the place of each, so that `literal + first * counting` is what a dict must look like.
+    """
+
+    size: int
+    mask: int
+    literal: int
+    counting: int
+    unpack: Callable[[bytes], tuple[Any, ...]]
+    has_payload: bool
+
+
+# A value of a template: the list that has it (an attribute of `Template`), and its place there.
+_Ref = tuple[str, int]
+
+
+class Template:
+    """The instructions of one dict, with holes. `Template(buffer, pos, memo)` learns from the dict at `pos`.
+
+    Attributes
+    ----------
+    chunks : list of _Chunk
+        The instructions, cut where bytes of unknown number follow (a text, an array). The last hole of a chunk is
+        the size of that payload. Holes are numbered through all chunks.
+    frames : list of (chunk, offset in it, hole)
+        Where frames begin inside.
+    literals, tuples, floats, gots, texts, arrays : list
+        What values are made of: themselves; ranges of holes; single holes; memo entries of other dicts; payloads
+        with their codec; payloads with the range of holes that is the shape, the form and the size of an element.
+    dicts : list of (keys, places of the values)
+        The dicts that are made, the outer one last. A place is one in the *pool*: all holes, then all literals,
+        tuples and so on, in the order above, then the dicts that were made before.
+    entries : callable
+        Picks the memo entries that the pickler made from the pool.
+    """
+
+    _POOL = ("holes", "literals", "tuples", "floats", "gots", "texts", "arrays", "dicts")
+
+    def __init__(self, buffer: mmap.mmap | bytes, pos: int, memo: list[Any]) -> None:
+        self._buffer, self._memo = buffer, memo
+        self._start = self._pos = pos
+        self._chunk_holes: list[tuple[int, str]] = []
+        self._chunk_numbers: list[tuple[int, int]] = []
+        self._payloads = self._puts = 0
+        self._entries: list[_Ref] = []
+        self._made: list[tuple[tuple[Any, ...], list[_Ref]]] = []
+
+        self.holes: list[None] = []
+        self.chunks: list[_Chunk] = []
+        self.frames: list[tuple[int, int, int]] = []
+        self.literals: list[Any] = [SKIPPED]
+        self.tuples: list[tuple[int, int]] = []
+        self.floats: list[int] = []
+        self.gots: list[int] = []
+        self.texts: list[tuple[int, str]] = []
+        self.arrays: list[tuple[int, int, int, Form, int, int]] = []
+        self._dict(depth=1)
+        self._cut(has_payload=False)
+        if self._puts not in (0, len(self._entries)):
+            raise _Unlike
+
+        self._base = dict(zip(self._POOL, accumulate((len(getattr(self, part)) for part in self._POOL[:-1]), initial=0)))
+        self.dicts = [(keys, self._pick(refs)) for keys, refs in self._made]
+        self.entries = self._pick(self._entries)
+        del self._buffer, self._memo
+
+    def _pick(self, refs: list[_Ref]) -> Callable[[list[Any]], tuple[Any, ...]]:
+        places = [self._base[part] + place for part, place in refs]
+        if len(places) < 2:  # of a single place, `itemgetter` gives no tuple
+            return lambda pool: tuple(pool[place] for place in places)
+        return itemgetter(*places)
+
+    # -- learning: each method passes over some instructions
+
+    def _peek(self) -> bytes:
+        return self._buffer[self._pos : self._pos + 1]
+
+    def _literal(self, code: bytes) -> None:
+        if self._buffer[self._pos : self._pos + len(code)] != code:
+            raise _Unlike
+        self._pos += len(code)
+
+    def _hole(self, code: str) -> int:
+        """An argument that may differ, `code` as `struct` has it; returns the number of the hole."""
+        self._chunk_holes.append((self._pos - self._start, code))
+        self._pos += struct.calcsize(f"<{code}")
+        self.holes.append(None)
+        return len(self.holes) - 1
+
+    def _instruction(self, known: dict[bytes, str]) -> int:
+        op = self._peek()
+        if op not in known:
+            raise _Unlike
+        self._pos += 1
+        return self._hole(known[op])
+
+    def _put(self, value: _Ref = ("literals", 0)) -> None:
+        """The making of a memo entry, if there is one; nothing good refers to most, which are SKIPPED."""
+        op = self._peek()
+        if op == b"r":
+            self._chunk_numbers.append((self._pos + 1 - self._start, len(self._entries)))
+            self._pos += 5
+            self._puts += 1
+        elif op == b"\x94":
+            self._pos += 1
+        else:
+            return
+        self._entries.append(value)
+
+    def _get(self) -> Any:
+        """A memo entry that all these dicts share, such as a key or a dtype."""
+        width = {b"h": 1, b"j": 4}.get(self._peek(), 0)
+        number = int.from_bytes(self._buffer[self._pos + 1 : self._pos + 1 + width], "little")
+        if not width or number >= len(self._memo):
+            raise _Unlike
+        self._pos += 1 + width
+        return self._memo[number]
+
+    def _expect(self, *values: Any) -> None:
+        if self._get() not in values:
+            raise _Unlike
+
+    def _cut(self, has_payload: bool) -> None:
+        size = self._pos - self._start
+        code = bytearray(self._buffer[self._start : self._pos])
+        mask, counting, layout, done = bytearray(b"\xff" * size), 0, "<", 0
+        for offset, hole in self._chunk_holes:
+            layout += f"{offset - done}x{hole}"
+            done = offset + struct.calcsize(f"<{hole}")
+            code[offset:done] = mask[offset:done] = bytes(done - offset)
+        for offset, number in self._chunk_numbers:
+            code[offset : offset + 4] = number.to_bytes(4, "little")
+            counting |= 1 << 8 * offset
+        layout += f"{size - done}x"
+        literal = int.from_bytes(code, "little")
+        self.chunks.append(
+            _Chunk(size, int.from_bytes(mask, "little"), literal, counting, struct.Struct(layout).unpack, has_payload)
+        )
+        self._chunk_holes, self._chunk_numbers, self._start = [], [], self._pos
+
+    def _payload(self, known: dict[bytes, str]) -> int:
+        """An instruction with its payload; returns the number of the payload."""
+        self._instruction(known)
+        size = int.from_bytes(self._buffer[self._start + self._chunk_holes[-1][0] : self._pos], "little")
+        self._cut(has_payload=True)
+        self._pos += size
+        self._start = self._pos
+        self._payloads += 1
+        return self._payloads - 1
+
+    def _tuple(self) -> tuple[int, int] | None:
+        """A tuple of ints, if one is made here; returns the range of its holes."""
+        marked = self._peek() == b"("
+        end, count = self._pos + marked, 0
+        while self._buffer[end : end + 1] in _INTS:
+            end += 1 + struct.calcsize(_INTS[self._buffer[end : end + 1]])
+            count += 1
+        if not count or self._buffer[end : end + 1] != (b"t" if marked else bytes([0x84 + count])):
+            return None
+        self._pos += marked
+        first = len(self.holes)
+        for _ in range(count):
+            self._instruction(_INTS)
+        self._pos += 1
+        return first, len(self.holes)
+
+    def _dict(self, depth: int) -> _Ref:
+        self._literal(b"}")
+        self._put()
+        items: list[tuple[Any, _Ref]] = []
+        if self._peek() == b"(":
+            self._literal(b"(")
+            while self._peek() != b"u":
+                items.append((self._key(), self._value(depth)))
+                self._frame()
+            self._literal(b"u")
+        else:
+            items.append((self._key(), self._value(depth)))
+            self._literal(b"s")
+        keys, values = zip(*items, strict=True) if items else ((), ())
+        if len(set(keys)) != len(keys):
+            raise _Unlike
+        self._made.append((keys, list(values)))
+        return "dicts", len(self._made) - 1
+
+    def _key(self) -> str | float:
+        if self._peek() == b"G":
+            key = _BIG_FLOAT.unpack_from(self._buffer, self._pos + 1)[0]
+            self._pos += 9
+        else:
+            key = self._get()
+        if type(key) is str or (type(key) is float and math.isfinite(key)):
+            return key
+        raise _Unlike
+
+    def _value(self, depth: int) -> _Ref:
+        op = self._peek()
+        if op in _LITERALS:
+            self._literal(op)
+            self.literals.append(_LITERALS[op])
+            return "literals", len(self.literals) - 1
+        if op in _TEXTS:
+            self.texts.append((self._payload(_TEXTS), "latin-1" if op == b"U" else "utf-8"))
+            return self._put_as("texts")
+        if op == b"G":
+            self._literal(op)
+            self.floats.append(self._hole("8s"))
+            return "floats", len(self.floats) - 1
+        if op == b"}" and depth == 1:
+            return self._dict(depth + 1)
+        if op in (b"h", b"j"):
+            return self._got()
+        holes = self._tuple()
+        if holes:
+            self.tuples.append(holes)
+            return self._put_as("tuples")
+        return "holes", self._instruction(_INTS)
+
+    def _put_as(self, part: str) -> _Ref:
+        ref = part, len(getattr(self, part)) - 1
+        self._put(ref)
+        return ref
+
+    def _got(self) -> _Ref:
+        op, start = self._peek(), self._pos
+        number = int.from_bytes(self._buffer[start + 1 : start + (2 if op == b"h" else 5)], "little")
+        within = number - len(self._memo)
+        if within >= 0:  # an entry that this dict has just made
+            if within >= len(self._entries) or op == b"h":
+                raise _Unlike
+            self._chunk_numbers.append((start + 1 - self._start, within))
+            self._pos += 5
+            return self._entries[within]
+        if self._memo[number] is RECONSTRUCT:
+            return self._array()
+        if self._memo[number] is FROMBUFFER:
+            return self._buffered_array()
+        self.gots.append(self._instruction({b"h": "B", b"j": "I"}))
+        return "gots", len(self.gots) - 1
+
+    def _dtype(self) -> np.dtype[Any]:
+        match self._get():
+            case NewDtype(dtype=np.dtype(isnative=True) as dtype):
+                return dtype
+        raise _Unlike
+
+    def _shape(self) -> tuple[int, int]:
+        holes = self._tuple()
+        if holes is None:
+            raise _Unlike
+        self._put()
+        return holes
+
+    def _data(self, encoding: str) -> int:
+        payload = self._payload(_DATA[encoding])
+        self._put()
+        self._frame()
+        return payload
+
+    def _frame(self) -> None:
+        """The beginning of a frame, if there is one: picklers have them behind the bytes of arrays."""
+        if self._peek() == b"\x95":
+            offset = self._pos - self._start
+            self._pos += 1
+            self.frames.append((len(self.chunks), offset, self._hole("Q")))
+
+    def _array(self) -> _Ref:
+        self._expect(RECONSTRUCT)
+        self._expect(NDARRAY)
+        self._literal(b"K\x00\x85")
+        self._put()
+        self._expect(b"b", "b")
+        self._literal(b"\x87")
+        self._put()
+        self._literal(b"R")
+        ref = "arrays", len(self.arrays)
+        self._put(ref)
+        self._literal(b"(K\x01")
+        shape = self._shape()
+        dtype = self._dtype()
+        order = "F" if self._peek() == b"\x88" else "C"
+        self._literal(b"\x88" if order == "F" else b"\x89")
+        encoding = "utf-8" if self._peek() in (b"h", b"j") else "raw"
+        if encoding == "utf-8":
+            self._expect(ENCODE)
+        payload = self._data(encoding)
+        if encoding == "utf-8":
+            self._expect("latin1")
+            self._literal(b"\x86")
+            self._put()
+            self._literal(b"R")
+            self._put()
+        self._literal(b"t")
+        self._put()
+        self._literal(b"b")
+        self.arrays.append((payload, *shape, Form(dtype, encoding, order), dtype.itemsize, WIDEST[encoding]))
+        return ref
+
+    def _buffered_array(self) -> _Ref:
+        self._expect(FROMBUFFER)
+        self._literal(b"(")
+        payload = self._data("buffer")
+        dtype, shape, order = self._dtype(), self._shape(), self._get()
+        if order not in ("C", "F"):
+            raise _Unlike
+        self._literal(b"t")
+        self._put()
+        self._literal(b"R")
+        self.arrays.append((payload, *shape, Form(dtype, "raw", order), dtype.itemsize, 1))
+        return self._put_as("arrays")
+
+
+class Templates:
+    """The templates of one file, and the taking of dicts by them.
+
+    Parameters
+    ----------
+    source, buffer
+        The file and its bytes.
+    memo : list
+        The machine's own; what is taken adds to it.
+    """
+
+    def __init__(self, source: Source, buffer: mmap.mmap | bytes, memo: list[Any]) -> None:
+        self.source, self.buffer, self.memo = source, buffer, memo
+        self.known: list[Template] = []
+        # Dicts that were taken: whole, flat, and known to nothing but the container that holds them.
+        self.taken: set[int] = set()
+        self.frame_end = 0
+        self._missed = 0
+        self._shapes: dict[tuple[int, ...], tuple[tuple[int, ...], int]] = {}  # one tuple for all equals, its product
+
+    def forget(self) -> None:
+        """Unlearn everything: the memo was changed, on which it rests."""
+        self.known.clear()
+
+    def take(self, pos: int, frame_end: int) -> tuple[dict[Any, Any], int] | None:
+        """Return the dict that begins at `pos` and the position after it, or None: step through it then.
+
+        `frame_end` is where the current frame ends, and `self.frame_end`, after it, where the frame at the end of
+        the dict does.
+        """
+        for place, template in enumerate(self.known):
+            found = self._take(template, pos, frame_end)
+            if found:
+                if place:
+                    self.known.insert(0, self.known.pop(place))
+                return found
+        # A lesson costs as much as stepping through the dict: they get rarer where they do not help.
+        self._missed += 1
+        if self._missed > 256 and self._missed & (self._missed - 1):
+            return None
+        try:
+            self.known.insert(0, Template(self.buffer, pos, self.memo))
+        except _Unlike:
+            return None
+        del self.known[_MOST_TEMPLATES:]
+        return self._take(self.known[0], pos, frame_end)
+
+    def _take(self, template: Template, pos: int, frame_end: int) -> tuple[dict[Any, Any], int] | None:
+        buffer, memo, size = self.buffer, self.memo, self.source.size
+        first = len(memo)
+        begin = pos
+        pool: list[Any] = []
+        payloads: list[tuple[int, int]] = []
+        for length, mask, literal, counting, unpack, has_payload in template.chunks:
+            code = buffer[pos : pos + length]
+            if int.from_bytes(code, "little") & mask != literal + first * counting:
+                return None
+            pos += length
+            if pos > size:
+                return None
+            pool += unpack(code)
+            if has_payload:
+                length = pool[-1]
+                payloads.append((pos, length))
+                pos += length
+        for place, offset, hole in template.frames:
+            before = payloads[place - 1] if place else (begin, 0)
+            start = sum(before) + offset
+            if frame_end not in (start, size + 1):
+                return None
+            frame_end = start + 9 + pool[hole]
+        if pos > frame_end or frame_end > size + 1:
+            return None
+
+        pool += template.literals
+        for start, stop in template.tuples:
+            value = tuple(pool[start:stop])
+            pool.append(self._shapes.setdefault(value, (value, 0))[0])
+        for hole in template.floats:
+            pool += _BIG_FLOAT.unpack(pool[hole])
+        for hole in template.gots:
+            value = memo[pool[hole]] if pool[hole] < first else SKIPPED
+            # What can hold other things, or itself, is the machine's business.
+            if type(value) is not str and not _is_flat(value):
+                return None
+            pool.append(value)
+        for payload, codec in template.texts:
+            offset, length = payloads[payload]
+            try:
+                pool.append(str(buffer[offset : offset + length], codec, "surrogatepass"))
+            except UnicodeDecodeError:
+                return None
+        for payload, start, stop, form, itemsize, widest in template.arrays:
+            offset, length = payloads[payload]
+            shape = tuple(pool[start:stop])
+            known = self._shapes.get(shape)
+            if known is None or not known[1]:
+                known = self._shapes[shape] = shape, _count(shape)
+            nbytes = known[1] * itemsize
+            # Bytes of less than two elements are shared between arrays: not here.
+            if length <= 2 or not 0 < nbytes <= length <= nbytes * widest:
+                return None
+            pool.append(ArrayHandle(self.source, offset, length, known[0], form))
+        made: dict[Any, Any] = {}
+        for keys, values in template.dicts:
+            made = dict(zip(keys, values(pool)))  # noqa: B905 (as many as were learned)
+            self.taken.add(id(made))
+            pool.append(made)
+        memo += template.entries(pool)
+        self.frame_end = frame_end
+        return made, pos
+
+
+def _is_flat(value: Any) -> bool:
+    kind = type(value)
+    return kind in _FLAT or (kind is tuple and len(value) <= 8 and _FLAT.issuperset(map(type, value)))
+
+
+def _count(shape: tuple[int, ...]) -> int:
+    """Number of elements of an array; 0 also for a shape that no array has."""
+    return math.prod(shape) if min(shape) > 0 and max(shape) < MAX_SIDE else 0

@@ -1,0 +1,210 @@
+"""Where the bytes of a data set are: files, memory, and the arrays in them that nobody read yet.
+
+The two errors of the package live here as well, for everything else is built on this module.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+import os
+import re
+import stat
+import weakref
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+
+class FormatError(ValueError):
+    """The data is not of this format: broken, truncated, not a pickle, or not a skeleton file."""
+
+
+class UnsafePickleError(ValueError):
+    """The pickle asks for something that data does not need. Nothing of it was run."""
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Where bytes come from
+
+
+class FileSource:
+    """A file on disk, as it was when it was opened: `path`, `size` (bytes) and `mtime_ns` identify it.
+
+    Parameters
+    ----------
+    path
+        The file. A missing one raises `FileNotFoundError`.
+    keep_open
+        Keep a descriptor for quick array reads. Without it each read opens the file anew, which is slower
+        (about 10 µs) but lets thousands of small files be in use at once.
+    """
+
+    __slots__ = ("__weakref__", "_fd", "mtime_ns", "path", "size")
+
+    def __init__(self, path: str | os.PathLike[str], *, keep_open: bool = True) -> None:
+        self.path = os.path.abspath(os.fspath(path))
+        self._fd: int | None = None
+        with open(self.path, "rb", buffering=0) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise FormatError(f"{self.path} is not a regular file. Copy its contents to a file first.")
+            self.size, self.mtime_ns = status.st_size, status.st_mtime_ns
+            # Without positioned reads a shared descriptor would mix up threads and forked processes.
+            if keep_open and hasattr(os, "preadv"):
+                self._fd = os.dup(file.fileno())
+                weakref.finalize(self, os.close, self._fd)
+
+    def map(self) -> mmap.mmap:
+        with open(self.path, "rb") as file:
+            self._check(os.fstat(file.fileno()))
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+    def read_into(self, offset: int, target: npt.NDArray[Any]) -> None:
+        """Fill the C-contiguous `target` with the bytes that start at `offset`."""
+        if self._fd is not None:
+            self._check(os.stat(self.path))
+            count = os.preadv(self._fd, [target], offset)
+        else:
+            with open(self.path, "rb", buffering=0) as file:
+                self._check(os.fstat(file.fileno()))
+                file.seek(offset)
+                count = file.readinto(target)
+        if count != target.nbytes:
+            raise FormatError(f"{self.path}: byte {offset}: read {count} of {target.nbytes} bytes.")
+
+    def check_unchanged(self) -> None:
+        """Raise `FormatError` if the file at this path is no longer the one that was opened."""
+        self._check(os.stat(self.path))
+
+    def _check(self, status: os.stat_result) -> None:
+        if status.st_mtime_ns != self.mtime_ns or status.st_size != self.size:
+            raise FormatError(
+                f"{self.path} changed on disk after it was opened: {status.st_size:,} bytes now, {self.size:,} "
+                "then. Load it again."
+            )
+
+
+class BytesSource:
+    """The bytes of a pickle that is in memory already, such as a cached value."""
+
+    __slots__ = ("data", "path", "size")
+
+    def __init__(self, data: bytes, path: str = "<bytes>") -> None:
+        self.data, self.path, self.size = data, path, len(data)
+
+    def map(self) -> bytes:
+        return self.data
+
+    def read_into(self, offset: int, target: npt.NDArray[Any]) -> None:
+        target.reshape(-1).view(np.uint8)[:] = np.frombuffer(self.data, np.uint8, target.nbytes, offset)
+
+    def check_unchanged(self) -> None:
+        """Bytes do not change."""
+
+
+Source = FileSource | BytesSource
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# What the machine handles besides plain values
+
+
+class Form(NamedTuple):
+    """How the bytes of an array are to be understood."""
+
+    dtype: np.dtype[Any]
+    encoding: str = "raw"  # or "utf-8" (latin-1 text written as UTF-8), "escaped", "quoted" (texts of protocol 0)
+    order: str | tuple[int, ...] = "C"  # or "F", or the axes by which a C-ordered array is transposed
+    swapped: bool = False  # the bytes have the other byte order than `dtype`
+
+
+class ArrayHandle:
+    """An array that was not read: where its bytes are (`source`, `offset`, `length`) and what they mean."""
+
+    __slots__ = ("form", "length", "offset", "source", "stored_shape")
+
+    def __init__(
+        self, source: Source, offset: int, length: int, stored_shape: tuple[int, ...], form: Form
+    ) -> None:
+        self.source = source
+        self.offset = offset
+        self.length = length
+        self.stored_shape = stored_shape
+        self.form = form
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the array that `read` returns."""
+        order = self.form.order
+        return self.stored_shape if isinstance(order, str) else tuple(self.stored_shape[axis] for axis in order)
+
+    @property
+    def ndim(self) -> int:
+        return len(self.stored_shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Dtype of the array that `read` returns."""
+        return self.form.dtype
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the array takes once it is read."""
+        return math.prod(self.stored_shape) * self.form.dtype.itemsize
+
+    def read(self) -> npt.NDArray[Any]:
+        """Return a fresh, writable array that owns its memory.
+
+        Raises
+        ------
+        FormatError
+            The bytes are not what the file said, or the file changed since it was opened.
+        """
+        dtype, encoding, order, swapped = self.form
+        array = np.empty(self.stored_shape, dtype, order="F" if order == "F" else "C")
+        if array.nbytes:
+            target = array.T if order == "F" else array
+            if encoding == "raw":
+                self.source.read_into(self.offset, target)
+            else:
+                target.reshape(-1).view(np.uint8)[:] = np.frombuffer(self._decoded(array.nbytes), np.uint8)
+            if swapped:
+                array.byteswap(inplace=True)
+        return array if isinstance(order, str) else array.transpose(order).copy(order="K")
+
+    def _decoded(self, nbytes: int) -> bytes:
+        text = np.empty(self.length, np.uint8)
+        self.source.read_into(self.offset, text)
+        try:
+            data = DECODERS[self.form.encoding](text.tobytes())
+        except (KeyError, ValueError):
+            data = b""
+        if len(data) != nbytes:
+            raise FormatError(
+                f"{self.source.path}: byte {self.offset:,}: the text of an array of shape {self.shape} and dtype "
+                f"{self.dtype} does not give its {nbytes:,} bytes. The file is damaged: get it again."
+            )
+        return data
+
+    def __repr__(self) -> str:
+        return f"<array of shape {self.shape} and dtype {self.dtype}, not read>"
+
+
+def unquote(text: bytes) -> bytes:
+    """Turn the repr of a Python 2 str, without its quotes, back into bytes."""
+    return _ESCAPE.sub(lambda match: bytes.fromhex(match[1].decode()) if match[1] else _ESCAPED[match[2]], text)
+
+
+_ESCAPE = re.compile(rb"\\(?:x([0-9a-f]{2})|(.?))", re.DOTALL)
+_ESCAPED = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"\\": b"\\", b"'": b"'", b'"': b'"'}
+
+DECODERS: dict[str, Callable[[bytes], bytes]] = {
+    "utf-8": lambda text: text.decode("utf-8").encode("latin-1"),
+    "escaped": lambda text: text.decode("raw_unicode_escape").encode("latin-1"),
+    "quoted": unquote,
+}
+# The most bytes that one byte of an array can take in the file.
+WIDEST = {"raw": 1, "utf-8": 2, "escaped": 6, "quoted": 4}
