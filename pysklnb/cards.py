@@ -12,9 +12,11 @@ from functools import cache
 from html import escape
 from pathlib import Path
 
-from .layouts import _nearest
+from .layouts import nearest_of
 
-_LABELS = Path(__file__).parent / "data" / "labels"
+_DATA = Path(__file__).parent / "data"
+_LABELS = _DATA / "labels"
+MINIATURES = _DATA / "miniatures"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ def _read_lines(filename: str) -> tuple[str, ...]:
 
 def unknown_name(name: str, known: Sequence[str]) -> KeyError:
     """Make the error for a data set that nobody knows, with the nearest known names."""
-    return KeyError(f"no data set is named {name!r} ({_nearest(str(name), known)})")
+    return KeyError(f"no data set is named {name!r} ({nearest_of(str(name), known)})")
 
 
 class Catalog(Mapping[str, Card]):
@@ -95,9 +97,7 @@ class Catalog(Mapping[str, Card]):
         return len(self._cards)
 
     def _rows(self) -> list[tuple[str, ...]]:
-        rows: list[tuple[str, ...]] = [
-            ("name", "data set", "layout", "dimensions", "classes", "clips", "splits")
-        ]
+        rows: list[tuple[str, ...]] = [("name", "data set", "layout", "dimensions", "classes", "clips", "splits")]
         for card in self.values():
             clips = "not published" if card.clips is None else f"{card.clips:,}"
             size = (f"{card.dimensions}D", str(card.classes), clips)
@@ -108,14 +108,12 @@ class Catalog(Mapping[str, Card]):
         rows = self._rows()
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         return "\n".join(
-            "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
-            for row in rows
+            "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows
         )
 
     def _repr_html_(self) -> str:
         head, *body = (
-            "".join(f'<td style="text-align: left">{escape(text)}</td>' for text in row)
-            for row in self._rows()
+            "".join(f'<td style="text-align: left">{escape(text)}</td>' for text in row) for row in self._rows()
         )
         rows = "".join(f"<tr>{row}</tr>" for row in body)
         return f"<table><thead><tr>{head.replace('td', 'th')}</tr></thead><tbody>{rows}</tbody></table>"

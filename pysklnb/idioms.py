@@ -1,9 +1,10 @@
 """Take a whole dict of a pickle in a few steps, where the pickler wrote it as it wrote one before.
 
-A data set is tens of thousands of dicts that differ in numbers, names and bytes of arrays only: the instructions
-between those are the same. A `Template` learns them from one dict and takes the next ones by it. It is a shortcut
-of the machine in `reader`, never another opinion: it takes a dict only if every instruction and every memo number
-is the one it was learned from, and otherwise leaves the dict to the machine, one instruction at a time.
+A data set is tens of thousands of dicts that differ in numbers, names and bytes of arrays only: the
+instructions between those are the same. A `Template` learns them from one dict and takes the next ones by it.
+It is a shortcut of the machine in `reader`, never another opinion: it takes a dict only if every instruction
+and every memo number is the one it was learned from, and otherwise leaves the dict to the machine, one
+instruction at a time.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ class NewDtype:
 
 MAX_SIDE = 2**31  # of an array; the product of the sides stays below its square
 
+
 class _Unlike(Exception):
     """This dict holds something that templates do not know."""
 
@@ -75,13 +77,16 @@ _DATA = {
 _FLAT = frozenset([type(None), bool, int, float, str])
 _BIG_FLOAT = struct.Struct(">d")
 _MOST_TEMPLATES = 32
+# A dict is compared with each template, so none may be long; and long tuples can be made to hash alike.
+_MOST_INSTRUCTIONS = 4096
+_MOST_INTS = 8
 
 
 class _Chunk(NamedTuple):
-    """Instructions between two payloads: `size` bytes that are `literal` under `mask`, and what the holes hold.
+    """Instructions between two payloads: `size` bytes that are `literal` under `mask`, and what holes hold.
 
-    Memo numbers count up from dict to dict: `literal` has them for a dict whose first is 0, and `counting` has a
-    1 in the place of each, so that `literal + first * counting` is what a dict must look like.
+    Memo numbers count up from dict to dict: `literal` has them for a dict whose first is 0, and `counting`
+    has a 1 in the place of each, so that `literal + first * counting` is what a dict must look like.
     """
 
     size: int
@@ -94,6 +99,7 @@ class _Chunk(NamedTuple):
 
 # A value of a template: the list that has it (an attribute of `Template`), and its place there.
 _Ref = tuple[str, int]
+_NOTHING: _Ref = ("literals", 0)  # SKIPPED
 
 
 class Template:
@@ -102,16 +108,20 @@ class Template:
     Attributes
     ----------
     chunks : list of _Chunk
-        The instructions, cut where bytes of unknown number follow (a text, an array). The last hole of a chunk is
-        the size of that payload. Holes are numbered through all chunks.
-    frames : list of (chunk, offset in it, hole)
-        Where frames begin inside.
+        The instructions, cut where bytes of unknown number follow (a text, an array). The last hole of a
+        chunk is the size of that payload. Holes are numbered through all chunks.
+    frames : list of (chunk, offset in it, hole, header)
+        Where frames begin inside. A `header` other than 0 says that the payload before it stands, with that
+        many bytes of instruction, between two frames.
     literals, tuples, floats, gots, texts, arrays : list
-        What values are made of: themselves; ranges of holes; single holes; memo entries of other dicts; payloads
-        with their codec; payloads with the range of holes that is the shape, the form and the size of an element.
+        What values are made of: themselves; ranges of holes; single holes; memo entries of other dicts;
+        payloads with their codec; payloads with the range of holes that is the shape, the form and the size
+        of an element.
     dicts : list of (keys, places of the values)
-        The dicts that are made, the outer one last. A place is one in the *pool*: all holes, then all literals,
-        tuples and so on, in the order above, then the dicts that were made before.
+        The dicts that are made, the outer one last. A place is one in the *pool*: all holes, then all
+        literals, tuples and so on, in the order above, then the dicts that were made before.
+    nodes : int
+        Number of values in the dicts and their tuples.
     entries : callable
         Picks the memo entries that the pickler made from the pool.
     """
@@ -123,13 +133,14 @@ class Template:
         self._start = self._pos = pos
         self._chunk_holes: list[tuple[int, str]] = []
         self._chunk_numbers: list[tuple[int, int]] = []
-        self._payloads = self._puts = 0
+        self._payloads = self._puts = self._header = 0
+        self._room = _MOST_INSTRUCTIONS
         self._entries: list[_Ref] = []
         self._made: list[tuple[tuple[Any, ...], list[_Ref]]] = []
 
         self.holes: list[None] = []
         self.chunks: list[_Chunk] = []
-        self.frames: list[tuple[int, int, int]] = []
+        self.frames: list[tuple[int, int, int, int]] = []
         self.literals: list[Any] = [SKIPPED]
         self.tuples: list[tuple[int, int]] = []
         self.floats: list[int] = []
@@ -141,9 +152,11 @@ class Template:
         if self._puts not in (0, len(self._entries)):
             raise _Unlike
 
-        self._base = dict(zip(self._POOL, accumulate((len(getattr(self, part)) for part in self._POOL[:-1]), initial=0)))
+        sizes = [len(getattr(self, part)) for part in self._POOL[:-1]]
+        self._base = dict(zip(self._POOL, accumulate(sizes, initial=0), strict=True))
         self.dicts = [(keys, self._pick(refs)) for keys, refs in self._made]
         self.entries = self._pick(self._entries)
+        self.nodes = sum(len(keys) for keys, _ in self._made) + len(self.holes)
         del self._buffer, self._memo
 
     def _pick(self, refs: list[_Ref]) -> Callable[[list[Any]], tuple[Any, ...]]:
@@ -176,7 +189,7 @@ class Template:
         self._pos += 1
         return self._hole(known[op])
 
-    def _put(self, value: _Ref = ("literals", 0)) -> None:
+    def _put(self, value: _Ref = _NOTHING) -> None:
         """The making of a memo entry, if there is one; nothing good refers to most, which are SKIPPED."""
         op = self._peek()
         if op == b"r":
@@ -204,6 +217,9 @@ class Template:
 
     def _cut(self, has_payload: bool) -> None:
         size = self._pos - self._start
+        self._room -= size
+        if self._room < 0:
+            raise _Unlike
         code = bytearray(self._buffer[self._start : self._pos])
         mask, counting, layout, done = bytearray(b"\xff" * size), 0, "<", 0
         for offset, hole in self._chunk_holes:
@@ -216,13 +232,22 @@ class Template:
         layout += f"{size - done}x"
         literal = int.from_bytes(code, "little")
         self.chunks.append(
-            _Chunk(size, int.from_bytes(mask, "little"), literal, counting, struct.Struct(layout).unpack, has_payload)
+            _Chunk(
+                size,
+                int.from_bytes(mask, "little"),
+                literal,
+                counting,
+                struct.Struct(layout).unpack,
+                has_payload,
+            )
         )
         self._chunk_holes, self._chunk_numbers, self._start = [], [], self._pos
 
     def _payload(self, known: dict[bytes, str]) -> int:
         """An instruction with its payload; returns the number of the payload."""
+        begin = self._pos
         self._instruction(known)
+        self._header = self._pos - begin
         size = int.from_bytes(self._buffer[self._start + self._chunk_holes[-1][0] : self._pos], "little")
         self._cut(has_payload=True)
         self._pos += size
@@ -234,10 +259,11 @@ class Template:
         """A tuple of ints, if one is made here; returns the range of its holes."""
         marked = self._peek() == b"("
         end, count = self._pos + marked, 0
-        while self._buffer[end : end + 1] in _INTS:
-            end += 1 + struct.calcsize(_INTS[self._buffer[end : end + 1]])
+        while count < _MOST_INTS and (op := self._buffer[end : end + 1]) in _INTS:
+            end += 1 + struct.calcsize(_INTS[op])
             count += 1
-        if not count or self._buffer[end : end + 1] != (b"t" if marked else bytes([0x84 + count])):
+        closing = b"t" if marked else {1: b"\x85", 2: b"\x86", 3: b"\x87"}.get(count)
+        if not count or self._buffer[end : end + 1] != closing:
             return None
         self._pos += marked
         first = len(self.holes)
@@ -308,7 +334,7 @@ class Template:
         number = int.from_bytes(self._buffer[start + 1 : start + (2 if op == b"h" else 5)], "little")
         within = number - len(self._memo)
         if within >= 0:  # an entry that this dict has just made
-            if within >= len(self._entries) or op == b"h":
+            if within >= len(self._entries) or self._entries[within] == _NOTHING or op == b"h":
                 raise _Unlike
             self._chunk_numbers.append((start + 1 - self._start, within))
             self._pos += 5
@@ -335,6 +361,7 @@ class Template:
 
     def _data(self, encoding: str) -> int:
         payload = self._payload(_DATA[encoding])
+        self._frame()
         self._put()
         self._frame()
         return payload
@@ -344,7 +371,8 @@ class Template:
         if self._peek() == b"\x95":
             offset = self._pos - self._start
             self._pos += 1
-            self.frames.append((len(self.chunks), offset, self._hole("Q")))
+            header = self._header if self.chunks and not offset else 0
+            self.frames.append((len(self.chunks), offset, self._hole("Q"), header))
 
     def _array(self) -> _Ref:
         self._expect(RECONSTRUCT)
@@ -406,11 +434,12 @@ class Templates:
     def __init__(self, source: Source, buffer: mmap.mmap | bytes, memo: list[Any]) -> None:
         self.source, self.buffer, self.memo = source, buffer, memo
         self.known: list[Template] = []
-        # Dicts that were taken: whole, flat, and known to nothing but the container that holds them.
-        self.taken: set[int] = set()
+        # Dicts that were taken, and their nodes: whole, at most three deep, and nothing else refers to them.
+        self.taken: dict[int, int] = {}
         self.frame_end = 0
         self._missed = 0
-        self._shapes: dict[tuple[int, ...], tuple[tuple[int, ...], int]] = {}  # one tuple for all equals, its product
+        # One tuple for all equal ones, and the number of elements that an array of this shape has.
+        self._shapes: dict[tuple[int, ...], tuple[tuple[int, ...], int]] = {}
 
     def forget(self) -> None:
         """Unlearn everything: the memo was changed, on which it rests."""
@@ -419,8 +448,8 @@ class Templates:
     def take(self, pos: int, frame_end: int) -> tuple[dict[Any, Any], int] | None:
         """Return the dict that begins at `pos` and the position after it, or None: step through it then.
 
-        `frame_end` is where the current frame ends, and `self.frame_end`, after it, where the frame at the end of
-        the dict does.
+        `frame_end` is where the current frame ends, and `self.frame_end`, after it, where the frame at the
+        end of the dict does.
         """
         for place, template in enumerate(self.known):
             found = self._take(template, pos, frame_end)
@@ -457,19 +486,21 @@ class Templates:
                 length = pool[-1]
                 payloads.append((pos, length))
                 pos += length
-        for place, offset, hole in template.frames:
-            before = payloads[place - 1] if place else (begin, 0)
-            start = sum(before) + offset
-            if frame_end not in (start, size + 1):
+        for place, offset, hole, header in template.frames:
+            at, length = payloads[place - 1] if place else (begin, 0)
+            start = at + length + offset
+            if frame_end not in (at - header if header else start, size + 1):
                 return None
             frame_end = start + 9 + pool[hole]
-        if pos > frame_end or frame_end > size + 1:
+            if frame_end > size:
+                return None
+        if pos > frame_end:
             return None
 
         pool += template.literals
         for start, stop in template.tuples:
-            value = tuple(pool[start:stop])
-            pool.append(self._shapes.setdefault(value, (value, 0))[0])
+            ints = tuple(pool[start:stop])
+            pool.append(self._shapes.setdefault(ints, (ints, 0))[0])
         for hole in template.floats:
             pool += _BIG_FLOAT.unpack(pool[hole])
         for hole in template.gots:
@@ -495,19 +526,20 @@ class Templates:
             if length <= 2 or not 0 < nbytes <= length <= nbytes * widest:
                 return None
             pool.append(ArrayHandle(self.source, offset, length, known[0], form))
-        made: dict[Any, Any] = {}
+        made: dict[Any, Any] = {}  # the last is the outer one
         for keys, values in template.dicts:
             made = dict(zip(keys, values(pool)))  # noqa: B905 (as many as were learned)
-            self.taken.add(id(made))
             pool.append(made)
+        self.taken[id(made)] = template.nodes
         memo += template.entries(pool)
         self.frame_end = frame_end
         return made, pos
 
 
 def _is_flat(value: Any) -> bool:
-    kind = type(value)
-    return kind in _FLAT or (kind is tuple and len(value) <= 8 and _FLAT.issuperset(map(type, value)))
+    if type(value) is tuple:
+        return len(value) <= _MOST_INTS and _FLAT.issuperset(map(type, value))
+    return type(value) in _FLAT
 
 
 def _count(shape: tuple[int, ...]) -> int:

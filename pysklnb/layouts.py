@@ -130,7 +130,7 @@ class Layout:
         """
         if isinstance(joint, str):
             if joint not in self.joints:
-                raise ValueError(f"no joint is named {joint!r} ({_nearest(joint, self.joints)})")
+                raise ValueError(f"no joint is named {joint!r} ({nearest_of(joint, self.joints)})")
             return self.joints.index(joint)
         if not 0 <= joint < self.V:
             raise ValueError(f"no joint has the index {joint} (they go from 0 to {self.V - 1})")
@@ -177,7 +177,7 @@ class Layout:
         return mirror
 
 
-def _nearest(name: str, known: Sequence[str]) -> str:
+def nearest_of(name: str, known: Sequence[str]) -> str:
     """Give the known names that are most like `name`, for the end of an error's sentence."""
     close = difflib.get_close_matches(name, known, cutoff=0.5)
     return f"nearest: {', '.join(close)}" if close else f"known: {', '.join(known)}"
@@ -276,7 +276,7 @@ def get(layout: str | Layout) -> Layout:
     if not isinstance(layout, str):
         raise TypeError(f"expected a layout or its name, found {type(layout).__name__}; see layouts.names()")
     if layout not in _BUILT_IN:
-        nearest = _nearest(layout, names())
+        nearest = nearest_of(layout, names())
         raise ValueError(f"no layout is named {layout!r} ({nearest}); make your own with layouts.Layout")
     return _BUILT_IN[layout]
 

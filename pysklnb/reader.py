@@ -41,7 +41,17 @@ from .idioms import (
     NewDtype,
     Templates,
 )
-from .sources import DECODERS, WIDEST, ArrayHandle, BytesSource, FileSource, Form, FormatError, Source, UnsafePickleError
+from .sources import (
+    DECODERS,
+    WIDEST,
+    ArrayHandle,
+    BytesSource,
+    FileSource,
+    Form,
+    FormatError,
+    Source,
+    UnsafePickleError,
+)
 
 
 class _Span:
@@ -82,18 +92,22 @@ _DTYPES = {
 }
 
 # Values that may stay in the result; anything else (a mark, a bare shell, an unfinished dtype) is refused.
-_LEAVES = frozenset(
-    [type(None), bool, int, float, str, bytes, bytearray, ArrayHandle, *(dtype.type for dtype in _DTYPES.values())]
-)
+_SCALARS = (dtype.type for dtype in _DTYPES.values())
+_LEAVES = frozenset([type(None), bool, int, float, str, bytes, bytearray, ArrayHandle, *_SCALARS])
 _CONTAINERS = frozenset([list, tuple, dict, collections.OrderedDict])
 
 # A data set nests five deep (annotations, one annotation, a tuple); the rest is room for people's extra keys.
 _MAX_DEPTH = 16
 # Containers open at the same time: a good file has as many as it is deep, and a few for an array.
 _MAX_OPEN = 1000
-# An empty container takes one byte in the file and 80 in memory. Good files have less than one in ten bytes.
-_BYTES_PER_CONTAINER = 8
+# An empty container takes one byte in the file and 80 in memory. The smallest that good files have many of
+# is a tuple of one number: four bytes.
+_BYTES_PER_CONTAINER = 4
 _FLOOR = 4096
+# A tuple that is shared takes two bytes wherever it is, and stands for three values or more.
+_MOST_UNFOLDING = 4
+# The oldest numpy in use knows no more.
+_MOST_SIDES = 32
 # The mapping is given back to the system in pieces, so that passing over the arrays does not fill memory.
 _RELEASE_EVERY = 64 << 20
 _CAN_RELEASE = hasattr(mmap, "MADV_DONTNEED")
@@ -125,16 +139,24 @@ _NO_SKELETONS = "That is no skeleton file."
 
 def _shown(text: str | bytes) -> str:
     """Text from the file, short and escaped."""
-    return ascii(text if len(text) <= 60 else text[:57] + (b"..." if isinstance(text, bytes) else "..."))  # type: ignore[operator]
+    return ascii(text) if len(text) <= 60 else ascii(text[:57]) + "..."
+
+
+_KINDS = {
+    ArrayHandle: "an array",
+    _Shell: "an unfinished array",
+    _Span: "bytes of an array",
+    NewDtype: "a numpy dtype",
+}
 
 
 def _kind(value: Any) -> str:
     if isinstance(value, Mark):
         return f"the name {value.name}"
-    return f"a {type(value).__name__.strip('_').lower()}"
+    return _KINDS.get(type(value), f"a value of type {type(value).__name__}")
 
 
-# ---------------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------
 # The machine
 
 _UINT8, _UINT16 = struct.Struct("<B"), struct.Struct("<H")
@@ -151,7 +173,7 @@ class _Machine:
         self.size = source.size
         self.stack: list[Any] = []
         self.marks: list[int] = []
-        # Picklers number the memo from 0 without gaps, and a list takes a tenth of a dict. `sparse` has the rest.
+        # Picklers number the memo from 0 without gaps: a list takes a tenth of a dict. `sparse` has the rest.
         self.memo: list[Any] = []
         self.sparse: dict[int, Any] = {}
         self.frame_end = self.size + 1
@@ -236,7 +258,7 @@ class _Machine:
             self.fail(
                 pos,
                 f"{self.size - pos:,} bytes follow the end of the pickle",
-                "A file holds one data set: if several were written one after the other, save each to its own file.",
+                "A file holds one data set: if several were written in a row, save each to its own file.",
             )
         self.check_nesting(self.stack[0])
         return self.stack[0]
@@ -247,22 +269,24 @@ class _Machine:
         A few bytes can make lists that hold each other 2**n times, or hold themselves; whatever went through
         the value later would never end.
         """
-        allowed, nodes = self.size + _FLOOR, 0
+        allowed, nodes = _MOST_UNFOLDING * self.size + _FLOOR, 0
         level: list[Any] = [(value,)]
-        taken = self.templates.taken if self.templates else set()
-        for _ in range(_MAX_DEPTH):
+        taken = self.templates.taken if self.templates else {}
+        for depth in range(_MAX_DEPTH + 1):
             inner: list[Any] = []
             for container in level:
                 nodes += len(container)
-                if nodes > allowed:
-                    self.fail(self.size, f"its {self.size:,} bytes unfold to over {allowed:,} values", _NO_SKELETONS)
                 for item in container if type(container) in (list, tuple) else container.values():
                     kind = type(item)
                     if kind in _CONTAINERS:
-                        if id(item) not in taken:
+                        if id(item) in taken and depth < _MAX_DEPTH - 3:
+                            nodes += taken[id(item)]
+                        else:
                             inner.append(item)
                     elif kind not in _LEAVES:
                         self.misplaced(item)
+                if nodes > allowed:
+                    self.fail(self.size, f"the data unfolds to over {allowed:,} values", _NO_SKELETONS)
             if not inner:
                 return
             level = inner
@@ -296,7 +320,7 @@ class _Machine:
     def misplaced(self, item: Any) -> NoReturn:
         if isinstance(item, Mark):
             self.refuse(self.size, f"the name {item.name} as a value")
-        self.fail(self.size, f"the data holds an unfinished {type(item).__name__.strip('_').lower()}")
+        self.fail(self.size, f"the data holds {_kind(item)} in the place of a value")
 
     # -- bounds
 
@@ -377,9 +401,9 @@ class _Machine:
             stack.append(_Span(pos, length, encoding))
             self.release(end)
             return end
-        codec, errors = ("utf-8", "surrogatepass") if encoding == "utf-8" else ("raw_unicode_escape", "strict")
+        codec = "utf-8" if encoding == "utf-8" else "raw_unicode_escape"
         try:
-            text = str(self.buffer[pos:end], codec, errors)
+            text = str(self.buffer[pos:end], codec, "surrogatepass")
         except UnicodeDecodeError:
             self.fail(pos, f"a text of {length:,} bytes is not {codec}")
         # A text of one character may be shared with other values; a longer one is this array's alone.
@@ -407,13 +431,17 @@ class _Machine:
         text, end = self.line(pos)
         if len(text) < 2 or text[:1] not in (b"'", b'"') or text[-1:] != text[:1]:
             self.fail(pos - 1, "a string without its quotes")
-        if self.array_data_next() and len(text) > 6:
+        if len(text) - 2 > WIDEST["quoted"] and self.array_data_next():
+            self.stack.append(_Span(pos + 1, len(text) - 2, "quoted"))
+            return end
+        try:
+            value = DECODERS["quoted"](text[1:-1]).decode("latin-1")
+        except (KeyError, ValueError):
+            self.fail(pos - 1, "a string with an unknown escape")
+        if len(value) > 1 and self.array_data_next():
             self.stack.append(_Span(pos + 1, len(text) - 2, "quoted"))
         else:
-            try:
-                self.stack.append(DECODERS["quoted"](text[1:-1]).decode("latin-1"))
-            except (KeyError, ValueError):
-                self.fail(pos - 1, "a string with an unknown escape")
+            self.stack.append(value)
         return end
 
     def array_data_next(self) -> bool:
@@ -456,11 +484,10 @@ class _Machine:
             self.stack.append(text == b"01")
         else:
             try:
-                self.integer(int(text.removesuffix(b"L")), pos)
-            except ValueError as error:
-                if isinstance(error, FormatError):
-                    raise
-                self.fail(pos, f"the number {_shown(text)}")
+                value = int(text.removesuffix(b"L"))
+            except ValueError:
+                self.fail(pos, f"a number is written as {_shown(text)}")
+            self.integer(value, pos)
         return end
 
     def written_float(self, pos: int) -> int:
@@ -468,13 +495,13 @@ class _Machine:
         try:
             self.stack.append(float(text))
         except ValueError:
-            self.fail(pos, f"the number {_shown(text)}")
+            self.fail(pos, f"a number is written as {_shown(text)}")
         return end
 
     def written_index(self, pos: int) -> tuple[int, int]:
         text, end = self.line(pos, 40)
         if not text.isdigit():
-            self.fail(pos, f"the memo number {_shown(text)}")
+            self.fail(pos, f"a memo number is written as {_shown(text)}")
         return int(text), end
 
     def long1(self, pos: int) -> int:
@@ -534,8 +561,9 @@ class _Machine:
             self.fail(pos, "a dict key without a value")
         for key in keys:
             # Other keys can be made so that hashing them takes for ever.
-            if type(key) is not str and type(key) is not int and not (type(key) is float and math.isfinite(key)):
-                self.fail(pos, f"a dict key that is {_kind(key)}; keys are texts or plain numbers", _NO_SKELETONS)
+            kind = type(key)
+            if kind is not str and kind is not int and not (kind is float and math.isfinite(key)):
+                self.fail(pos, f"a dict key is {_kind(key)}; keys are texts or plain numbers", _NO_SKELETONS)
         expected = len(target) + len(keys)
         target.update(zip(keys, items[1::2], strict=True))
         if len(target) != expected:
@@ -561,8 +589,8 @@ class _Machine:
             advice = ""
             if module.split(".")[0] == "torch":
                 advice = (
-                    "It holds torch objects: where it was made, turn tensors into arrays with .numpy() and save plain "
-                    "dicts and lists with pickle."
+                    "It holds torch objects: where it was made, turn tensors into arrays with .numpy() "
+                    "and save plain dicts and lists with pickle."
                 )
             self.refuse(pos, f"the name {_shown(f'{module}.{name}')}", advice)
         self.stack.append(mark)
@@ -637,7 +665,7 @@ class _Machine:
             case (data, dtype, shape, ("C" | "F") as order):
                 pass
             case (data, dtype, tuple() as shape, "K", tuple() as order):
-                if sorted(axis for axis in order if type(axis) is int) != list(range(len(shape))):
+                if set(map(type, order)) - {int} or sorted(order) != list(range(len(shape))):
                     self.fail(pos, "an array whose axes are no order of its dimensions")
             case _:
                 self.refuse(pos, "an unusual array buffer")
@@ -651,10 +679,10 @@ class _Machine:
                     made = self.array(shape, dtype, "F" if fortran else "C", data, pos - 1)
                 case _:
                     self.refuse(pos - 1, "an unusual array state")
-            # The memo may hold the shell: it becomes the array itself. numpy gives it the machine's byte order.
+            # The memo may hold the shell: it becomes the array. numpy gives it the machine's byte order.
             form = made.form._replace(dtype=made.dtype.newbyteorder("="), swapped=not made.dtype.isnative)
             target.__init__(made.source, made.offset, made.length, made.stored_shape, form)  # type: ignore[misc]
-            target.__class__ = ArrayHandle
+            target.__class__ = ArrayHandle  # type: ignore[assignment]
         elif type(target) is NewDtype and target.dtype is None:
             match state:
                 case (3, str(order), None, None, None, -1, -1, 0) if (target.code, order) in _DTYPES:
@@ -668,10 +696,12 @@ class _Machine:
     def array(self, shape: Any, dtype: Any, order: str | tuple[int, ...], data: Any, pos: int) -> ArrayHandle:
         if type(dtype) is not NewDtype or dtype.dtype is None:
             self.refuse(pos, "an array without a dtype")
-        if type(shape) is not tuple or len(shape) > 32 or not all(type(n) is int and 0 <= n < MAX_SIDE for n in shape):
-            self.fail(pos, "an array whose shape is no tuple of sizes")
+        if type(shape) is not tuple or len(shape) > _MOST_SIDES or set(map(type, shape)) - {int}:
+            self.fail(pos, "the shape of an array is no tuple of a few sizes")
+        if not all(0 <= side < MAX_SIDE for side in shape):
+            self.fail(pos, f"an array has the shape {shape}", _NO_SKELETONS)
         if math.prod(n for n in shape if n) >= MAX_SIDE**2:
-            self.fail(pos, f"an array of shape {shape}", _NO_SKELETONS)
+            self.fail(pos, f"an array has the shape {shape}", _NO_SKELETONS)
         nbytes = math.prod(shape) * dtype.dtype.itemsize
         source: Source = self.source
         if type(data) is _Span and not data.used:
@@ -826,7 +856,7 @@ _CALLS: dict[Mark, Callable[[_Machine, tuple[Any, ...], int], Any]] = {
 }
 
 
-# ---------------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------
 # The door
 
 
@@ -866,34 +896,45 @@ def read(file: str | os.PathLike[str] | bytes | Source) -> Any:
     if source.size == 0:
         raise FormatError(f"{source.path} is empty. Get the file again.")
     buffer = source.map()
-    _reject_other_formats(source.path, buffer[:512])
-    # Values without cycles are made by the hundred thousand: looking for garbage among them costs a third more.
+    # Values without cycles are made by the hundred thousand: looking for garbage in them costs a third more.
     collecting = gc.isenabled()
     gc.disable()
     try:
-        value = _Machine(source, buffer).run()
-    except NeedSteps:
-        value = _Machine(source, buffer, templates=False).run()
+        _reject_other_formats(source.path, buffer[:512])
+        try:
+            value = _Machine(source, buffer).run()
+        except NeedSteps:
+            value = _Machine(source, buffer, templates=False).run()
     finally:
         if collecting:
             gc.enable()
+        if isinstance(buffer, mmap.mmap):  # an error that is kept for a traceback would keep it too
+            buffer.close()
     source.check_unchanged()
     return value
 
 
 _OTHER_FORMATS = (
-    (b"version https://git-lfs", "a git-LFS pointer, not the file itself. Run `git lfs pull` where you cloned it"),
+    (b"version https://git-lfs", "a git-LFS pointer, not the file. Run `git lfs pull` where you cloned it"),
     (b"\x1f\x8b", "compressed with gzip. Decompress it first (gunzip)"),
-    (b"PK\x03\x04", "a zip archive (also what torch.save and numpy.savez write). Unpack it, or, if torch wrote it, "
-     "turn tensors into arrays with .numpy() where it was made and save plain dicts and lists with pickle"),
+    (b"PK\x03\x04", "a zip archive (also what torch.save and numpy.savez write). Unpack it, or, if torch wrote "
+     "it, turn tensors into arrays with .numpy() where it was made and save plain dicts and lists with pickle"),
     (b"\x93NUMPY", "a numpy .npy array. Read it with numpy.load and build annotations from it"),
     (b"\x89HDF", "an HDF5 file. Read it with h5py and build annotations from it"),
     (b"BZh", "compressed with bzip2. Decompress it first (bunzip2)"),
     (b"\xfd7zXZ", "compressed with xz. Decompress it first (unxz)"),
     (b"7z\xbc\xaf", "a 7-Zip archive. Unpack it first"),
-    (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", "a file that torch.save wrote. Where it was made, turn tensors into "
-     "arrays with .numpy() and save plain dicts and lists with pickle"),
+    (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", "a file that torch.save wrote. Where it was made, turn "
+     "tensors into arrays with .numpy() and save plain dicts and lists with pickle"),
 )  # fmt: skip
+
+# Protocols 0 and 1 do not say that they are pickles, and 0 is text. No prose begins as they do: with marks, then
+# a container, a name on its line, a number, a quoted string, or an instruction with a binary argument.
+_OLD_PICKLE = re.compile(
+    rb"\(*(?:[\])}]|[dl][p.(cFILNSVg]|c[\w.]+\n[\w.]+\n|[FIL]-?[\d.]+L?\n|S['\"]|V[^\n]*\n[p.]|N\."
+    rb"|[BCGJKMTUX].{0,8}[\x00-\x08])",
+    re.DOTALL,
+)
 
 
 def _reject_other_formats(path: str, head: bytes) -> None:
@@ -901,23 +942,22 @@ def _reject_other_formats(path: str, head: bytes) -> None:
     for magic, what in _OTHER_FORMATS:
         if head.startswith(magic):
             raise FormatError(f"{path} is {what}.")
-    if head.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
         raise FormatError(
             f"{path} is a web page, not a pickle: the server answered with a page, perhaps an error. "
             "Open it in a browser to see what it says, and download the file again."
         )
-    # Protocols 0 and 1 are text too, but begin with a container and an instruction that no prose has next.
-    if head[:1] != b"\x80" and not _OLD_PICKLE.match(head):
-        try:
-            head.decode("utf-8")
-        except UnicodeDecodeError as error:
-            text = error.start >= len(head) - 3
-        else:
-            text = b"\0" not in head
-        raise FormatError(
-            f"{path} is {'text' if text else 'something else'}, not a pickle: it begins with {_shown(head[:20])}. "
-            "If it is JSON, CSV or the like, read it with its own tool and build annotations from it."
-        )
-
-
-_OLD_PICKLE = re.compile(rb"[(\])}](?:[dltpq)\](}.uea]|$)|[cINFGKMJLSVXUT].*[.\n]", re.DOTALL)
+    if head[:1] == b"\x80" or _OLD_PICKLE.match(head):
+        return
+    try:
+        head.decode("utf-8")
+    except UnicodeDecodeError as error:
+        text = error.start >= len(head) - 3  # a character that was cut off
+    else:
+        text = b"\0" not in head
+    what, advice = "no pickle", "Get the file again, or read it with the tool that wrote it."
+    if text:
+        what = "text, not a pickle"
+        advice = "If it is JSON, CSV or the like, read it with its own tool and build annotations from it."
+    raise FormatError(f"{path} is {what}: it begins with {_shown(head[:20])}. {advice}")

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from .cards import catalog, unknown_name
-
-_MINIATURES = Path(__file__).parent / "data" / "miniatures"
+from .cards import MINIATURES, catalog, unknown_name
 
 # The kpfiles of Kinetics-400 are a folder beside the index `k400_hrnet`, so they have no card.
 _KPFILES = "k400_kpfiles"
@@ -41,7 +39,7 @@ def sample(name: str) -> Path:
     >>> pysklnb.sample("ntu60_hrnet").name
     'ntu60_hrnet.pkl'
     """
-    path = _MINIATURES / _entry(name)
+    path = MINIATURES / _entry(name)
     if not path.exists():
         raise FileNotFoundError(f"no miniature of {name} is bundled; bundled are {', '.join(_bundled())}.")
     return path
@@ -102,7 +100,7 @@ def _entry(name: str) -> str:
 
 
 def _bundled() -> list[str]:
-    return [name for name in (*catalog, _KPFILES) if (_MINIATURES / _entry(name)).exists()]
+    return [name for name in (*catalog, _KPFILES) if (MINIATURES / _entry(name)).exists()]
 
 
 def _data_folder() -> Path | None:

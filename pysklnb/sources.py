@@ -26,7 +26,7 @@ class UnsafePickleError(ValueError):
     """The pickle asks for something that data does not need. Nothing of it was run."""
 
 
-# ---------------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------
 # Where bytes come from
 
 
@@ -36,7 +36,7 @@ class FileSource:
     Parameters
     ----------
     path
-        The file. A missing one raises `FileNotFoundError`.
+        The file. A missing one raises `FileNotFoundError`, a folder or a pipe `FormatError`.
     keep_open
         Keep a descriptor for quick array reads. Without it each read opens the file anew, which is slower
         (about 10 µs) but lets thousands of small files be in use at once.
@@ -47,15 +47,23 @@ class FileSource:
     def __init__(self, path: str | os.PathLike[str], *, keep_open: bool = True) -> None:
         self.path = os.path.abspath(os.fspath(path))
         self._fd: int | None = None
+        # Asked before it is opened: to open a pipe is to wait for whoever may write to it.
+        mode = os.stat(self.path).st_mode
+        if stat.S_ISDIR(mode):
+            raise FormatError(f"{self.path} is a folder, not a file. Name a file in it.")
+        if not stat.S_ISREG(mode):
+            raise FormatError(f"{self.path} is not a regular file. Copy its contents to a file first.")
         with open(self.path, "rb", buffering=0) as file:
             status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise FormatError(f"{self.path} is not a regular file. Copy its contents to a file first.")
             self.size, self.mtime_ns = status.st_size, status.st_mtime_ns
             # Without positioned reads a shared descriptor would mix up threads and forked processes.
             if keep_open and hasattr(os, "preadv"):
                 self._fd = os.dup(file.fileno())
                 weakref.finalize(self, os.close, self._fd)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A descriptor means nothing to another process, and a copy must not close this one's.
+        return _reopen, (self.path, self._fd is not None, self.size, self.mtime_ns)
 
     def map(self) -> mmap.mmap:
         with open(self.path, "rb") as file:
@@ -66,14 +74,16 @@ class FileSource:
         """Fill the C-contiguous `target` with the bytes that start at `offset`."""
         if self._fd is not None:
             self._check(os.stat(self.path))
-            count = os.preadv(self._fd, [target], offset)
+            count = os.preadv(self._fd, [target.data], offset)
         else:
             with open(self.path, "rb", buffering=0) as file:
                 self._check(os.fstat(file.fileno()))
                 file.seek(offset)
-                count = file.readinto(target)
-        if count != target.nbytes:
-            raise FormatError(f"{self.path}: byte {offset}: read {count} of {target.nbytes} bytes.")
+                count = file.readinto(target.data)
+        if 0 < count < target.nbytes:  # one call reads 2 GiB at most
+            self.read_into(offset + count, target.reshape(-1).view(np.uint8)[count:])
+        elif count != target.nbytes:
+            raise FormatError(f"{self.path}: byte {offset:,}: the file ends inside an array. Load it again.")
 
     def check_unchanged(self) -> None:
         """Raise `FormatError` if the file at this path is no longer the one that was opened."""
@@ -82,9 +92,16 @@ class FileSource:
     def _check(self, status: os.stat_result) -> None:
         if status.st_mtime_ns != self.mtime_ns or status.st_size != self.size:
             raise FormatError(
-                f"{self.path} changed on disk after it was opened: {status.st_size:,} bytes now, {self.size:,} "
-                "then. Load it again."
+                f"{self.path} changed on disk after it was opened: {status.st_size:,} bytes now, "
+                f"{self.size:,} then. Load it again."
             )
+
+
+def _reopen(path: str, keep_open: bool, size: int, mtime_ns: int) -> FileSource:
+    source = FileSource(path, keep_open=keep_open)
+    source.size, source.mtime_ns = size, mtime_ns
+    source.check_unchanged()
+    return source
 
 
 class BytesSource:
@@ -108,7 +125,7 @@ class BytesSource:
 Source = FileSource | BytesSource
 
 
-# ---------------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------
 # What the machine handles besides plain values
 
 
@@ -116,7 +133,7 @@ class Form(NamedTuple):
     """How the bytes of an array are to be understood."""
 
     dtype: np.dtype[Any]
-    encoding: str = "raw"  # or "utf-8" (latin-1 text written as UTF-8), "escaped", "quoted" (texts of protocol 0)
+    encoding: str = "raw"  # or "utf-8" (latin-1 text written as UTF-8), "escaped", "quoted" (of protocol 0)
     order: str | tuple[int, ...] = "C"  # or "F", or the axes by which a C-ordered array is transposed
     swapped: bool = False  # the bytes have the other byte order than `dtype`
 
@@ -138,8 +155,8 @@ class ArrayHandle:
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the array that `read` returns."""
-        order = self.form.order
-        return self.stored_shape if isinstance(order, str) else tuple(self.stored_shape[axis] for axis in order)
+        order, sides = self.form.order, self.stored_shape
+        return sides if isinstance(order, str) else tuple(sides[axis] for axis in order)
 
     @property
     def ndim(self) -> int:
@@ -184,8 +201,8 @@ class ArrayHandle:
             data = b""
         if len(data) != nbytes:
             raise FormatError(
-                f"{self.source.path}: byte {self.offset:,}: the text of an array of shape {self.shape} and dtype "
-                f"{self.dtype} does not give its {nbytes:,} bytes. The file is damaged: get it again."
+                f"{self.source.path}: byte {self.offset:,}: the text of an array of shape {self.shape} and "
+                f"dtype {self.dtype} does not give its {nbytes:,} bytes. The file is damaged: get it again."
             )
         return data
 
@@ -195,7 +212,11 @@ class ArrayHandle:
 
 def unquote(text: bytes) -> bytes:
     """Turn the repr of a Python 2 str, without its quotes, back into bytes."""
-    return _ESCAPE.sub(lambda match: bytes.fromhex(match[1].decode()) if match[1] else _ESCAPED[match[2]], text)
+    return _ESCAPE.sub(_unescape, text)
+
+
+def _unescape(match: re.Match[bytes]) -> bytes:
+    return bytes([int(match[1], 16)]) if match[1] else _ESCAPED[match[2]]
 
 
 _ESCAPE = re.compile(rb"\\(?:x([0-9a-f]{2})|(.?))", re.DOTALL)

@@ -30,8 +30,7 @@ def person_in_pixels(x=300.0, y=100.0):
     }
     out = {"left": 25, "right": -25, "center": 0}  # the left hand of somebody who faces us is on our right
     joints = [
-        (x + out[layouts.coco.side(j)], y + height[name.split("_")[-1]])
-        for j, name in enumerate(layouts.coco.joints)
+        (x + out[layouts.coco.side(j)], y + height[name.split("_")[-1]]) for j, name in enumerate(layouts.coco.joints)
     ]
     steps = 10 * np.arange(T)[:, np.newaxis] * [1, 0]
     return np.array(joints)[np.newaxis] + steps[:, np.newaxis]
@@ -97,14 +96,10 @@ def test_left_and_right_joints_and_bones_have_their_colour(clip, side, first):
     ax = plot.frame(clip, 0)
     np.testing.assert_allclose(points(ax, side), clip["keypoint"][0, 0, first::2].astype(float))
     assert {
-        to_hex(c.get_facecolor()[0])
-        for c in ax.collections
-        if c.get_label() == side and isinstance(c, PathCollection)
+        to_hex(c.get_facecolor()[0]) for c in ax.collections if c.get_label() == side and isinstance(c, PathCollection)
     } == {COLORS[side]}
     assert {
-        to_hex(c.get_color()[0])
-        for c in ax.collections
-        if c.get_label() == side and isinstance(c, LineCollection)
+        to_hex(c.get_color()[0]) for c in ax.collections if c.get_label() == side and isinstance(c, LineCollection)
     } == {COLORS[side]}
     assert len(bones(ax, side)) == layouts.coco.edge_sides.count(side)
 
@@ -114,9 +109,7 @@ def test_every_bone_is_drawn_once(clip):
     drawn = [bone for side in SIDE_COLORS for bone in bones(ax, side)]
     joints = clip["keypoint"][0, 0].astype(float)
     expected = [joints[list(edge)] for edge in layouts.coco.edges]
-    assert sorted(np.ravel(bone).tolist() for bone in drawn) == sorted(
-        np.ravel(bone).tolist() for bone in expected
-    )
+    assert sorted(np.ravel(bone).tolist() for bone in drawn) == sorted(np.ravel(bone).tolist() for bone in expected)
 
 
 def test_the_three_colours_are_told_apart_and_the_legend_names_the_sides(clip):
@@ -356,9 +349,7 @@ def test_bodies_of_a_strip_stand_side_by_side_in_their_own_proportions(clip, cli
     for body, t, center in zip(drawn, [0, 5, 9], ax.get_xticks(), strict=True):
         joints = clip["keypoint"][0, t].astype(float)[:, :2]
         middle = (joints[:, 0].min() + joints[:, 0].max()) / 2
-        np.testing.assert_allclose(
-            body - [center, 0], (joints - [middle, 0])[sides == "left"], rtol=1e-4, atol=1e-4
-        )
+        np.testing.assert_allclose(body - [center, 0], (joints - [middle, 0])[sides == "left"], rtol=1e-4, atol=1e-4)
     assert drawn[0, :, 0].max() < points(ax, "right").reshape(3, -1, 2)[1, :, 0].min()
     assert ax.get_aspect() == 1
 
@@ -452,23 +443,13 @@ def test_settings_and_the_clip_stay_as_they_were(clip, draw):
         pytest.param({"frame_inds": [1], "box_score": [1]}, ValueError, "decompress", id="kinetics-record"),
         pytest.param({"label": 3}, ValueError, "needs 'keypoint', found only 'label'", id="no-keypoint"),
         pytest.param({}, ValueError, "found only nothing", id="empty"),
-        pytest.param(
-            {"keypoint": np.zeros((40, 17, 3))}, ValueError, r"\[N, V, 3\].*decompress", id="compressed"
-        ),
-        pytest.param(
-            {"keypoint": np.zeros((1, 9, 17))}, ValueError, r"\[M, T, V, 2 or 3\].*\(1, 9, 17\)", id="no-C"
-        ),
+        pytest.param({"keypoint": np.zeros((40, 17, 3))}, ValueError, r"\[N, V, 3\].*decompress", id="compressed"),
+        pytest.param({"keypoint": np.zeros((1, 9, 17))}, ValueError, r"\[M, T, V, 2 or 3\].*\(1, 9, 17\)", id="no-C"),
         pytest.param({"keypoint": np.zeros((1, 9, 17, 4))}, ValueError, r"\(1, 9, 17, 4\)", id="C-is-4"),
         pytest.param({"keypoint": np.full((1, 9, 17, 2), "a")}, ValueError, "expected numbers", id="text"),
-        pytest.param(
-            {"keypoint": np.zeros((1, 9, 33, 3))}, ValueError, "33 joints of 3.*pass layout=", id="unknown-V"
-        ),
-        pytest.param(
-            {"keypoint": np.zeros((1, 9, 25, 2))}, ValueError, "BODY_25.*pass layout=", id="either-25"
-        ),
-        pytest.param(
-            {"keypoint": np.zeros((1, 9, 17, 3))}, ValueError, "score.*pass layout=", id="17-in-space"
-        ),
+        pytest.param({"keypoint": np.zeros((1, 9, 33, 3))}, ValueError, "33 joints of 3.*pass layout=", id="unknown-V"),
+        pytest.param({"keypoint": np.zeros((1, 9, 25, 2))}, ValueError, "BODY_25.*pass layout=", id="either-25"),
+        pytest.param({"keypoint": np.zeros((1, 9, 17, 3))}, ValueError, "score.*pass layout=", id="17-in-space"),
         pytest.param(
             {"keypoint": np.zeros((1, 9, 17, 2)), "keypoint_score": np.zeros((1, 9, 18))},
             ValueError,

@@ -27,6 +27,7 @@ ROOMS = (
     "writer",
     "layouts",
     "cards",
+    "description",
     "dataset",
     "samples",
     "drawing",

@@ -10,7 +10,7 @@ def miniatures(tmp_path, monkeypatch):
     folder = tmp_path / "miniatures"
     (folder / "k400_kpfiles").mkdir(parents=True)
     (folder / "ntu60_hrnet.pkl").touch()
-    monkeypatch.setattr(samples, "_MINIATURES", folder)
+    monkeypatch.setattr(samples, "MINIATURES", folder)
     return folder
 
 

@@ -171,8 +171,8 @@ class Pose:
         self.turn = everywhere(0.0, 0.0, 0.0)
         self.bow = everywhere(0.0, 0.03, 0.0)
         self.gaze = everywhere(0.0, 0.02, 0.0)
-        self.upper = everywhere(0.17, -1.0, -0.02, sides=2)
-        self.fore = everywhere(0.06, -1.0, 0.24, sides=2)
+        self.upper = everywhere(0.12, -1.0, -0.02, sides=2)
+        self.fore = everywhere(0.04, -1.0, 0.24, sides=2)
         self.ball = everywhere(0.12, 0.0, 0.09, sides=2)
         self.heel = np.zeros((2, self.frames))
         self.toes_out = np.full((2, self.frames), 0.18)
@@ -220,7 +220,8 @@ def articulate(pose: Pose, performer: Performer) -> dict[str, Array]:
         upper, fore = unit(pose.upper[side]), unit(pose.fore[side])
         # The shoulder follows a raised arm: up and a little forward, on a collar-bone of fixed length.
         collar = unit(np.stack([np.ones(pose.frames), 0.32 * upper[:, 1] + 0.1, 0.25 * upper[:, 2]], axis=-1))
-        hand = unit(fore + np.array([-0.12, 0.0, 0.1]))
+        # A hand turns back to the front from a forearm that points inward.
+        hand = unit(np.where(fore < 0, fore * [0.4, 1.0, 1.0], fore) + np.array([-0.04, 0.0, 0.12]))
         thumb = unit(np.array([-0.5, 0.55, 0.75]) + 0.4 * hand)
         bones = (collar, upper, fore, hand, hand, thumb)
         across, down, lower, palm, tip, spread = (np.einsum("tij,tj->ti", chest, bone * mirror) for bone in bones)

@@ -28,7 +28,7 @@ from body import (
 
 Motion = Callable[[Performer, Array, np.random.Generator], Pose]
 
-HANGING = ((0.17, -1.0, -0.02), (0.06, -1.0, 0.24))
+HANGING = ((0.12, -1.0, -0.02), (0.04, -1.0, 0.24))
 GUARD = ((0.32, -0.86, 0.4), (-0.42, 0.86, 0.5))
 DOWN_AND_OUT = (0.5, -0.8, -0.2)
 
@@ -88,7 +88,8 @@ def clap(performer: Performer, t: Array, rng: np.random.Generator) -> Pose:
     pose = stand(performer, t, rng)
     rate, phase, level = 2.6 * performer.tempo, rng.uniform(0, 1), rng.uniform(-0.16, -0.08)
     apart = 0.5 - 0.5 * np.cos(2 * np.pi * (rate * t + phase))
-    shut, opened = reaching((-0.15, level, 0.33)), reaching((0.02, level - 0.03, 0.34))
+    elbow = (0.25, -1.0, -0.2)
+    shut, opened = reaching((-0.13, level, 0.32), elbow), reaching((0.03, level - 0.02, 0.33), elbow)
     share = (apart * min(performer.gusto, 1.05))[:, None, None]
     clapping = shut + share * (opened - shut)
     ready = keyed(t, (-0.2, 0.0), (rng.uniform(0.15, 0.35), 1.0))[:, None, None]
@@ -103,12 +104,12 @@ def drink(performer: Performer, t: Array, rng: np.random.Generator) -> Pose:
     """A cup goes from the belly to the mouth, the head tips back, the cup comes down again."""
     pose, side, end = stand(performer, t, rng), performer.side, t[-1]
     held = reaching((0.0, -0.27, 0.3))
-    mouth = reaching((-0.1, 0.08, 0.2), elbow=(0.75, -0.7, 0.1))
+    mouth = reaching((-0.09, 0.02, 0.22), elbow=(0.6, -0.9, 0.1))
     move_arm(pose, side, t, (-0.2 * end, held), (0.4 * end, mouth), (0.75 * end, mouth), (1.25 * end, held))
     tipped = keyed(t, (0.3 * end, 0.0), (0.48 * end, 1.0), (0.72 * end, 1.0), (0.9 * end, 0.0))
     pose.gaze[:, 1] -= 0.32 * tipped
     pose.bow[:, 1] -= 0.06 * tipped
-    pose.fore[side, :, 1] += 0.15 * tipped
+    pose.fore[side, :, 1] += 0.12 * tipped
     return pose
 
 
@@ -151,12 +152,12 @@ def kick(performer: Performer, t: Array, rng: np.random.Generator) -> Pose:
     """A step of the weight onto one leg; the other swings back, then forward and up, and comes down again."""
     pose, side, end = stand(performer, t, rng), performer.side, t[-1]
     other, sign = 1 - side, 1.0 if side == LEFT else -1.0
-    high = rng.uniform(0.42, 0.62) * performer.gusto
+    high = rng.uniform(0.4, 0.58) * performer.gusto
     back, hit, home = 0.34 * end, 0.54 * end, 0.86 * end
-    ball = ((0.12, 0.0, 0.09), (0.09, 0.16, -0.42), (0.03, high, 0.72), (0.12, 0.0, 0.09))
+    ball = ((0.12, 0.0, 0.09), (0.09, 0.16, -0.42), (0.03, high, 0.9), (0.12, 0.0, 0.09))
     times = (0.08 * end, back, hit, home)
     pose.ball[side] = keyed(t, *zip(times, ball, strict=True))
-    pose.heel[side] = keyed(t, *zip(times, (0.0, 0.95, -0.25, 0.0), strict=True))
+    pose.heel[side] = keyed(t, *zip(times, (0.0, 0.95, -0.6, 0.0), strict=True))
     on_one_leg = keyed(t, (0.0, 0.0), (0.22 * end, 1.0), (0.7 * end, 1.0), (0.95 * end, 0.0))
     pose.hips[:, 0] -= sign * 0.085 * on_one_leg
     pose.hips[:, 1] -= 0.02 * on_one_leg
@@ -187,24 +188,23 @@ def jump(performer: Performer, t: Array, rng: np.random.Generator) -> Pose:
     crouched = keyed(
         t, (0.05, 0.0), (lift - 0.26, 1.0), (lift, -0.05), (land, 0.0), (land + 0.17, 0.8), (land + 0.62, 0.0)
     )
-    pose.hips[:, 1] += rise - 0.27 * np.maximum(crouched, 0)
     pose.hips[:, 2] -= 0.09 * crouched
     pose.turn[:, 1] += 0.42 * crouched
     pose.bow[:, 1] += 0.22 * crouched
     pose.gaze[:, 1] -= 0.4 * crouched
     on_toes = keyed(t, (lift - 0.16, 0.0), (lift, 1.0), (land - 0.06, 0.8), (land + 0.09, 0.0))
+    pose.hips[:, 1] += rise + 0.09 * on_toes - 0.27 * np.maximum(crouched, 0)
     pose.heel += 0.75 * on_toes
     pose.ball[:, :, 1] += rise
     pose.ball[:, :, 2] -= 0.06 * on_toes * (rise > 0)
-    back = ((0.25, -0.8, -0.6), (0.12, -0.85, -0.25))
-    thrown = ((0.35, 0.35, 0.85), (0.1, 0.85, 0.5))
-    wide = ((0.6, -0.65, 0.35), (0.35, -0.35, 0.8))
-    keys = (
-        (0.0, HANGING), (lift - 0.24, back), (lift + 0.04, thrown), (lift + 0.55 * flight, thrown),
-        (land + 0.14, wide), (land + 0.65, HANGING),
-    )  # fmt: skip
+    # Angles of the arms from hanging (0) over forward to overhead (pi), so that they swing round the shoulder.
+    times = (0.0, lift - 0.22, lift + 0.08, land - 0.12, land + 0.18, land + 0.65)
+    upper = keyed(t, *zip(times, (0.0, -0.75, 2.1, 1.9, 0.5, 0.0), strict=True))
+    fore = keyed(t, *zip(times, (0.24, -0.3, 2.5, 2.2, 1.0, 0.24), strict=True))
+    out = keyed(t, *zip(times, (0.12, 0.25, 0.3, 0.4, 0.5, 0.12), strict=True))
     for side in (LEFT, RIGHT):
-        move_arm(pose, side, t, *keys)
+        pose.upper[side] = np.stack([out, -np.cos(upper), np.sin(upper)], axis=-1)
+        pose.fore[side] = np.stack([0.5 * out, -np.cos(fore), np.sin(fore)], axis=-1)
     return pose
 
 
@@ -220,7 +220,7 @@ def squat(performer: Performer, t: Array, rng: np.random.Generator) -> Pose:
     pose.turn[:, 1] += 0.5 * depth
     pose.bow[:, 1] += 0.05 * depth
     pose.gaze[:, 1] -= 0.35 * depth
-    front = np.array(((0.1, -0.1, 1.0), (-0.15, 0.05, 1.0)))
+    front = np.array(((0.1, 0.4, 0.9), (-0.15, 0.5, 0.85)))
     low = np.array(((0.2, -0.85, 0.4), (-0.05, -0.35, 0.9)))
     share = depth[:, None, None]
     arms = (1 - share) * low + share * front
@@ -233,9 +233,9 @@ def jumping_jack(performer: Performer, t: Array, rng: np.random.Generator) -> Po
     """Feet apart and arms overhead with one hop, together and down with the next."""
     pose = stand(performer, t, rng)
     beat = 1.05 * performer.tempo * t + rng.uniform(0, 1)
-    spread = ease(0.5 - 0.5 * np.cos(2 * np.pi * beat))
+    spread = 0.5 - 0.5 * np.cos(2 * np.pi * beat)
     rise = 0.07 * np.maximum(np.sin(4 * np.pi * beat + 0.3), 0.0)
-    pose.ball[:, :, 0] += -0.04 + 0.27 * spread
+    pose.ball[:, :, 0] += -0.04 + 0.27 * ease(spread)
     pose.ball[:, :, 1] += rise
     pose.heel += 0.2 + 3.5 * rise
     pose.hips[:, 1] += rise - 0.04
@@ -313,8 +313,8 @@ def take_punch(performer: Performer, t: Array, rng: np.random.Generator) -> Pose
     pose.gaze[:, 0] += rng.choice((-0.35, 0.35)) * thrown
     for side in (LEFT, RIGHT):
         size = thrown * rng.uniform(0.7, 1.0)
-        pose.upper[side] += size[:, None] * np.array([0.3, 0.35, 0.55])
-        pose.fore[side] += size[:, None] * np.array([-0.1, 1.0, 0.7])
+        pose.upper[side] += size[:, None] * np.array([0.3, 0.3, 0.4])
+        pose.fore[side] += size[:, None] * np.array([-0.15, 1.1, 0.6])
     return pose
 
 

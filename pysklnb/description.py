@@ -1,0 +1,266 @@
+"""Say in words what a data set is, from what is known without reading an array."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import layouts
+from .cards import MINIATURES, catalog
+from .sources import ArrayHandle
+
+if TYPE_CHECKING:
+    from .dataset import Dataset
+
+# What the documented form asks for, and where: all clips, clips in 2D, or records of the Kinetics index.
+_ALWAYS = ("frame_dir", "total_frames", "label")
+_IN_2D = ("img_shape", "keypoint_score")
+_IN_INDEX = ("frame_inds", "box_score", "valid")
+
+
+@dataclass(frozen=True)
+class Description:
+    """A headline and rows of (what, words); text in a terminal, a table in a notebook."""
+
+    headline: str
+    rows: tuple[tuple[str, str], ...]
+
+    def __str__(self) -> str:
+        width = max((len(what) for what, _ in self.rows), default=0)
+        return "\n".join([self.headline, *(f"  {what:{width}}  {words}" for what, words in self.rows)])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f'<tr><th style="text-align:left;white-space:nowrap;vertical-align:top">{escape(what)}</th>'
+            f'<td style="text-align:left">{escape(words)}</td></tr>'
+            for what, words in self.rows
+        )
+        return f"<p><b>{escape(self.headline)}</b></p><table>{rows}</table>"
+
+
+def describe(ds: Dataset) -> Description:
+    """Describe a data set from its handles alone."""
+    clips = [clip for clip in (ds._records[place] for place in ds._places) if clip is not None]
+    arrays = _arrays(clips)
+    shapes: Counter[tuple[int, ...]] = Counter()
+    for (key, shape, _), count in arrays.items():
+        if key == "keypoint":
+            shapes[shape] += count
+    rows = [("form", _form(ds)), ("clips", _clips(ds, len(clips)))]
+    if ds._split:
+        rows.append(("splits", _splits(ds)))
+    rows += _keys(clips, shapes)
+    rows += _shapes(shapes)
+    layout = _layout(ds, shapes)
+    if layout:
+        rows.append(("layout", layout[1]))
+    rows += _dtypes(arrays)
+    rows += _labels(ds, clips)
+    rows += _people(shapes)
+    rows += _pictures(clips)
+    rows.append(("size", _size(ds, arrays)))
+    if ds.origin and Path(ds.origin).is_relative_to(MINIATURES):
+        rows.append(("note", "a bundled miniature: the motion in it is synthetic, no person was recorded"))
+    name = Path(ds.origin).name if ds.origin else "in memory"
+    return Description(f"{name}: {_headline(len(ds), shapes, clips, layout)}", tuple(rows))
+
+
+# How often there is an array of this key, shape and dtype.
+_Arrays = Counter[tuple[str, tuple[int, ...], np.dtype[Any]]]
+
+
+def _arrays(clips: Sequence[Mapping[str, Any]]) -> _Arrays:
+    return Counter(
+        (key, value.shape, value.dtype)
+        for clip in clips
+        for key, value in clip.items()
+        if isinstance(value, (ArrayHandle, np.ndarray))
+    )
+
+
+def _headline(
+    count: int, shapes: Counter[tuple[int, ...]], clips: Sequence[Any], layout: tuple[str, str] | None
+) -> str:
+    number = _number(count, "clip")
+    if not shapes:
+        return f"{number} without keypoints" + (" (an index: they are in kpfiles)" if _is_index(clips) else "")
+    axes = [shape[-2:] for shape in shapes]
+    if len({len(shape) for shape in shapes}) == 1 and len(next(iter(shapes))) == 3:
+        return f"{number} of compressed skeletons"
+    joints = _range((v for v, _ in axes), "joint")
+    dimensions = "/".join(sorted({f"{c}D" for _, c in axes}))
+    return f"{number} of {dimensions} skeletons with {joints}" + (f" ({layout[0]})" if layout and layout[0] else "")
+
+
+def _form(ds: Dataset) -> str:
+    words = {
+        "dict": "a dict of split and annotations",
+        "list": "a list of annotations",
+        "annotation": "a single annotation",
+        "kpfile": "a kpfile: ids and compressed keypoints",
+        "folder": f"a folder of {len(ds._sources):,} files",
+    }[ds.container]
+    if ds._extra:
+        words += f", and {', '.join(map(str, ds._extra))}"
+    return words + (f"; this is a selection of {len(ds):,} of {len(ds._records):,} clips" if ds._steps else "")
+
+
+def _clips(ds: Dataset, present: int) -> str:
+    words = f"{len(ds):,}"
+    if present < len(ds):
+        words += f", {len(ds) - present:,} of them None"
+    repeated = present - len(ds._by_id)
+    return words + (f"; {repeated:,} without an id, or with that of another clip" if repeated else "")
+
+
+def _splits(ds: Dataset) -> str:
+    splits = ds._own_split
+    words = ", ".join(f"{name} {len(ids):,}" for name, ids in splits.items())
+    known = {name for ids in splits.values() for name in ids if isinstance(name, (str, int))}
+    absent, outside = len(known - ds._by_id.keys()), len(ds._by_id.keys() - known)
+    if absent:
+        words += f"; {_number(absent, 'id')} without a clip"
+    return words + (f"; {_number(outside, 'clip')} in no split" if outside else "")
+
+
+def _keys(clips: Sequence[Mapping[str, Any]], shapes: Counter[tuple[int, ...]]) -> list[tuple[str, str]]:
+    counts: Counter[str] = Counter()
+    for keys, count in Counter(map(tuple, clips)).items():
+        counts.update(dict.fromkeys(keys, count))
+    everywhere = [str(key) for key, count in counts.items() if count == len(clips)]
+    words = ", ".join(everywhere)
+    for key, count in counts.items():
+        if count < len(clips):
+            words += f"; {key} in {count:,} of {len(clips):,}"
+    rows = [("keys", words or "none")]
+    if any(len(shape) == 4 for shape in shapes):
+        wanted = [*_ALWAYS, *(_IN_2D if any(shape[-1] == 2 for shape in shapes) else ())]
+    elif _is_index(clips):
+        wanted = [*_ALWAYS, *_IN_INDEX, "raw_file"]
+    else:
+        wanted = []
+    missing = [key for key in wanted if key not in counts]
+    return rows + ([("missing", f"{', '.join(missing)} (documented for such clips)")] if missing and clips else [])
+
+
+def _is_index(clips: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether these are records of the Kinetics index, whose keypoints are in kpfiles."""
+    return any("frame_inds" in clip for clip in clips[:1])
+
+
+def _shapes(shapes: Counter[tuple[int, ...]]) -> list[tuple[str, str]]:
+    rows = []
+    full = [shape for shape in shapes if len(shape) == 4]
+    if full:
+        m, t, v, c = zip(*full, strict=True)
+        meaning = {2: "x, y in pixels", 3: "x, y, z in metres"}
+        coordinates = " or ".join(f"{n}: {meaning.get(n, 'unknown')}" for n in sorted(set(c)))
+        words = f"M {_range(m, 'person slot')}, T {_range(t, 'frame')}, V {_range(v, 'joint')}, C {coordinates}"
+        rows.append(("[M, T, V, C]", words))
+    compressed = [shape for shape in shapes if len(shape) == 3]
+    if compressed:
+        n, v, c = zip(*compressed, strict=True)
+        words = f"N {_range(n, 'skeleton')}, V {_range(v, 'joint')}, C {_range(c)} (x, y, score); compressed"
+        rows.append(("[N, V, C]", words))
+    other = sum(count for shape, count in shapes.items() if len(shape) not in (3, 4))
+    if other:
+        rows.append(("keypoint", f"{other:,} with neither 4 nor 3 axes"))
+    return rows
+
+
+def _layout(ds: Dataset, shapes: Counter[tuple[int, ...]]) -> tuple[str, str] | None:
+    """The name of the layout, or "", and the sentence on it."""
+    if ds.dataset:
+        name = catalog[ds.dataset].layout
+        return name, f"{name}, as {ds.dataset} has it"
+    axes = {shape[-2:] for shape in shapes if len(shape) in (3, 4)}
+    if len(axes) != 1:
+        return ("", "several: " + ", ".join(f"V {v}, C {c}" for v, c in sorted(axes))) if axes else None
+    v, c = axes.pop()
+    guess = layouts.guess(v, c)
+    return guess.name if guess else "", f"{guess.name if guess else 'unknown'}: {layouts.guess_reason(v, c)}"
+
+
+def _dtypes(arrays: _Arrays) -> list[tuple[str, str]]:
+    found: dict[str, set[str]] = {}
+    for key, _, dtype in arrays:
+        found.setdefault(str(key), set()).add(dtype.name)
+    words = ", ".join(f"{key} {'/'.join(sorted(names))}" for key, names in found.items())
+    return [("dtypes", words)] if words else []
+
+
+def _labels(ds: Dataset, clips: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    labels = [clip["label"] for clip in clips if isinstance(clip.get("label"), (int, float, str, np.generic))]
+    if not labels:
+        return []
+    kinds = sorted({type(label).__name__ for label in labels})
+    words = f"{len(set(labels)):,} different, {'/'.join(kinds)}"
+    numbers = [int(label) for label in labels if isinstance(label, (int, np.integer))]
+    if numbers:
+        words += f", from {min(numbers)} to {max(numbers)}"
+    if ds.dataset:
+        words += f"; {ds.dataset} has {catalog[ds.dataset].classes} classes"
+    return [("label", words)]
+
+
+def _people(shapes: Counter[tuple[int, ...]]) -> list[tuple[str, str]]:
+    people: Counter[int] = Counter()
+    for shape, count in shapes.items():
+        if len(shape) == 4:
+            people[shape[0]] += count
+    if not people:
+        return []
+    if len(people) <= 6:
+        return [
+            (
+                "person slots",
+                ", ".join(f"{m} in {_number(count, 'clip')}" for m, count in sorted(people.items())),
+            )
+        ]
+    median = int(np.median(list(people.elements())))
+    none = f"; none in {_number(people[0], 'clip')}" if people[0] else ""
+    return [("person slots", f"{min(people)} to {max(people)} a clip, median {median}{none}")]
+
+
+def _pictures(clips: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    sizes = Counter(str(clip["img_shape"]) for clip in clips if isinstance(clip.get("img_shape"), (tuple, list)))
+    if not sizes:
+        return []
+    (most, _), *others = sizes.most_common()
+    words = f"{most} (height, width) in all" if not others else f"{len(sizes):,} sizes, most often {most}"
+    return [("img_shape", words)]
+
+
+def _size(ds: Dataset, arrays: _Arrays) -> str:
+    total = sum(math.prod(shape) * dtype.itemsize * count for (_, shape, dtype), count in arrays.items())
+    words = f"{_bytes(total)} if all arrays were read"
+    stored = sum(source.size for source in ds._sources)
+    return words + (f"; {_bytes(stored)} on disk" if stored else "")
+
+
+def _number(count: int, unit: str) -> str:
+    return f"{count:,} {unit}{'' if count == 1 else 's'}"
+
+
+def _range(numbers: Iterable[int], unit: str = "") -> str:
+    found = set(numbers)
+    low, high = min(found), max(found)
+    words = f"{low:,} to " if low != high else ""
+    return words + (_number(high, unit) if unit else f"{high:,}")
+
+
+def _bytes(count: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000 or unit == "GB":
+            break
+        count /= 1000
+    return f"{count:,.0f} {unit}" if unit == "bytes" or count >= 100 else f"{count:,.1f} {unit}"
