@@ -917,8 +917,8 @@ def read(file: str | os.PathLike[str] | bytes | Source) -> Any:
 _OTHER_FORMATS = (
     (b"version https://git-lfs", "a git-LFS pointer, not the file. Run `git lfs pull` where you cloned it"),
     (b"\x1f\x8b", "compressed with gzip. Decompress it first (gunzip)"),
-    (b"PK\x03\x04", "a zip archive (also what torch.save and numpy.savez write). Unpack it, or, if torch wrote "
-     "it, turn tensors into arrays with .numpy() where it was made and save plain dicts and lists with pickle"),
+    (b"PK\x03\x04", "a zip archive (also what torch.save and numpy.savez write). Unpack it, or, if torch "
+     "wrote it, turn tensors into arrays with .numpy() there and save plain dicts and lists with pickle"),
     (b"\x93NUMPY", "a numpy .npy array. Read it with numpy.load and build annotations from it"),
     (b"\x89HDF", "an HDF5 file. Read it with h5py and build annotations from it"),
     (b"BZh", "compressed with bzip2. Decompress it first (bunzip2)"),
@@ -928,8 +928,8 @@ _OTHER_FORMATS = (
      "tensors into arrays with .numpy() and save plain dicts and lists with pickle"),
 )  # fmt: skip
 
-# Protocols 0 and 1 do not say that they are pickles, and 0 is text. No prose begins as they do: with marks, then
-# a container, a name on its line, a number, a quoted string, or an instruction with a binary argument.
+# Protocols 0 and 1 do not say that they are pickles, and 0 is text. No prose begins as they do: with marks,
+# then a container, a name on its line, a number, a quoted string, or an instruction with a binary argument.
 _OLD_PICKLE = re.compile(
     rb"\(*(?:[\])}]|[dl][p.(cFILNSVg]|c[\w.]+\n[\w.]+\n|[FIL]-?[\d.]+L?\n|S['\"]|V[^\n]*\n[p.]|N\."
     rb"|[BCGJKMTUX].{0,8}[\x00-\x08])",

@@ -143,9 +143,7 @@ class ArrayHandle:
 
     __slots__ = ("form", "length", "offset", "source", "stored_shape")
 
-    def __init__(
-        self, source: Source, offset: int, length: int, stored_shape: tuple[int, ...], form: Form
-    ) -> None:
+    def __init__(self, source: Source, offset: int, length: int, stored_shape: tuple[int, ...], form: Form) -> None:
         self.source = source
         self.offset = offset
         self.length = length

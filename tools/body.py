@@ -100,7 +100,8 @@ def bend(reach: Array, towards: Array, upper: float, lower: float) -> tuple[Arra
 
     What is too far is reached for with a limb that is all but straight.
     """
-    distance = np.clip(np.linalg.norm(reach, axis=-1, keepdims=True), abs(upper - lower) + 0.05, 0.999 * (upper + lower))
+    least, most = abs(upper - lower) + 0.05, 0.999 * (upper + lower)
+    distance = np.clip(np.linalg.norm(reach, axis=-1, keepdims=True), least, most)
     along = unit(reach)
     aside = unit(towards - (towards * along).sum(axis=-1, keepdims=True) * along)
     ahead = (upper**2 - lower**2 + distance**2) / (2 * distance)
@@ -244,9 +245,7 @@ def _ankle(pose: Pose, side: int) -> tuple[Array, Array]:
     return pose.ball[side] * mirror + foot @ np.array([0.0, ANKLE_HEIGHT, -FOOT]), foot
 
 
-def _reachable(
-    hips: Array, pelvis: Array, ankles: list[tuple[Array, Array]], half_hips: float, limbs: float
-) -> Array:
+def _reachable(hips: Array, pelvis: Array, ankles: list[tuple[Array, Array]], half_hips: float, limbs: float) -> Array:
     """Greatest height [T] of the hips at which both legs, all but straight, still reach their ankles."""
     heights = []
     for side, (ankle, _) in enumerate(ankles):

@@ -18,13 +18,16 @@ import body
 import motions
 import numpy as np
 from body import Array, Camera, Performer
+from numpy.typing import NDArray
 
 from pysklnb import layouts, writer
 
+Mask = NDArray[np.bool_]
+
 FOLDER = Path(__file__).resolve().parents[1] / "pysklnb" / "data" / "miniatures"
 FPS = 30
-README = """Miniatures of nine public skeleton data sets
-============================================
+README = """Miniatures of public skeleton data sets
+=======================================
 
 The motion in these files is synthetic: one articulated body, moved by formulas, seen by a simulated camera.
 There is no recording of a real person in them, and no data of the data sets whose form they have.
@@ -54,7 +57,9 @@ class Role:
     yaw: float = 0.0
 
 
-def enact(roles: Iterable[Role], performers: Iterable[str], frames: int, rng: np.random.Generator) -> list[dict[str, Array]]:
+def enact(
+    roles: Iterable[Role], performers: Iterable[str], frames: int, rng: np.random.Generator
+) -> list[dict[str, Array]]:
     """Joints of everyone in the room, by name, each [T, 3] in metres. The same name is always the same performer."""
     t = np.arange(frames) / FPS
     people = []
@@ -87,7 +92,7 @@ def hidden(seen: Array, layout: layouts.Layout) -> Array:
     return share
 
 
-def detect(seen: Array, camera: Camera, rng: np.random.Generator, lost: int = 1) -> tuple[Array, Array]:
+def detect(seen: Array, camera: Camera, rng: np.random.Generator, lost: float = 1) -> tuple[Array, Array]:
     """What a detector makes of joints [T, 17, 3]: pixels [T, 17, 2] and scores [T, 17].
 
     The error grows with the person's size in the picture. Now and then a wrist, an ankle or an ear is not found for a
@@ -125,10 +130,12 @@ def record_2d(frame_dir: str, label: int, shape: tuple[int, int], keypoint: Arra
 # NTU RGB+D
 
 NTU_SHAPE = (1080, 1920)
-NTU_TRAIN_PERFORMERS = frozenset(
-    [1, 2, 4, 5, 8, 9, *range(13, 20), 25, 27, 28, 31, 34, 35, 38, 45, 46, 47, 49, 50, *range(52, 60), 70, 74, 78]
-    + [*range(80, 87), 89, 91, 92, 93, 94, 95, 97, 98, 100, 103]
-)
+# fmt: off
+NTU_TRAIN_PERFORMERS = frozenset({
+    1, 2, 4, 5, 8, 9, *range(13, 20), 25, 27, 28, 31, 34, 35, 38, 45, 46, 47, 49, 50, *range(52, 60), 70, 74, 78,
+    *range(80, 87), 89, 91, 92, 93, 94, 95, 97, 98, 100, 103,
+})
+# fmt: on
 
 
 def _face_to_face(left: motions.Motion, right: motions.Motion, apart: float) -> list[Role]:
@@ -168,7 +175,7 @@ class NtuTake:
     pixels: Array  # [M, T, 17, 2]
     scores: Array  # [M, T, 17]
     metres: Array  # [M, T, 25, 3]
-    present: np.ndarray[Any, np.dtype[np.bool_]]  # [M, T]
+    present: Mask  # [M, T]
 
 
 def ntu_fields(frame_dir: str) -> dict[str, int]:
@@ -283,24 +290,25 @@ def stroll(rng: np.random.Generator) -> list[Role]:
     """Somebody who walks across the picture; sometimes another one comes the other way."""
     way = rng.choice((-1, 1))
     walk = motions.walker(swing=0.7)
-    first = Role(walk, -way * rng.uniform(1.0, 1.9), rng.uniform(-0.5, 0.5), way * rng.uniform(1.1, 1.6))
+    first = Role(walk, -way * rng.uniform(1.2, 1.8), rng.uniform(-0.5, 0.5), way * rng.uniform(1.1, 1.6))
     other = Role(walk, way * 2.4, -1.5, -way * 1.5)
     return [first] + [other] * int(rng.random() < 0.4)
 
 
-def film(frame_dir: str, roles: list[Role], shape: tuple[int, int], frames: int) -> tuple[Array, Array, Array, Camera]:
-    """Pixels [P, T, 17, 2], scores [P, T, 17] and sight [P, T] of P people, and the camera, for a video of the web."""
+def film(frame_dir: str, roles: list[Role], shape: tuple[int, int], frames: int) -> tuple[Array, Array, Mask]:
+    """Pixels [P, T, 17, 2], scores [P, T, 17] and presence [P, T] of P people in a video of the web."""
     rng = generator(frame_dir)
     people = enact(roles, [f"{frame_dir}, person {number}" for number in range(len(roles))], frames, rng)
     distance = rng.uniform(3.7, 4.5) + 0.2 * min(len(roles), 8)
     height = rng.uniform(1.2, 1.6)
     tilt = np.arctan2(height - 0.95, distance)
-    camera = Camera(1.25 * shape[0], shape, distance, height, bearing=rng.normal(0, 0.05), tilt=tilt)
-    found = [detect(seen_by(camera, joints, layouts.coco), camera, rng, lost=1) for joints in people]
+    camera = Camera(1.5 * min(shape), shape, distance, height, bearing=rng.normal(0, 0.05), tilt=tilt)
+    found = [detect(seen_by(camera, joints, layouts.coco), camera, rng) for joints in people]
     pixels, scores = (np.stack(part) for part in zip(*found, strict=True))
     middle = pixels[:, :, 5:13].mean(axis=2)
+    # Who is half out of the picture is not found, and one in fifty is overlooked.
     in_picture = ((middle > 0) & (middle < np.array(shape[::-1]))).all(axis=-1)
-    return pixels, scores, in_picture & (rng.random(in_picture.shape) > 0.02), camera
+    return pixels, scores, in_picture & (rng.random(in_picture.shape) > 0.02)
 
 
 UCF_SHAPE = (256, 340)
@@ -319,7 +327,7 @@ UCF_SHORT = "v_BoxingPunchingBag_g23_c01"
 UCF_EMPTY = "v_WalkingWithDog_g23_c01"
 
 
-def by_rank(tracks: Array, present: Array) -> Array:
+def by_rank(tracks: Array, present: Mask) -> Array:
     """Tracks [P, T, ...] put into slots [M, T, ...]: in every frame the people in sight, from slot 0 on."""
     slots = np.zeros((int(present.sum(axis=0).max(initial=0)), *tracks.shape[1:]))
     for frame, here in enumerate(present.T):
@@ -336,7 +344,7 @@ def ucf101_clip(frame_dir: str) -> dict[str, Any]:
         frames, roles = 6, parade(rng, columns=6, ranks=5)
     elif frame_dir == UCF_SHORT:
         frames = 4
-    pixels, scores, present, _ = film(frame_dir, roles, UCF_SHAPE, frames)
+    pixels, scores, present = film(frame_dir, roles, UCF_SHAPE, frames)
     if frame_dir == UCF_CROWD:
         present[:, -1] = True
     elif frame_dir == UCF_EMPTY:
@@ -389,11 +397,11 @@ K400_THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 @cache
-def k400_clip(frame_dir: str) -> tuple[dict[str, Any], np.ndarray[Any, np.dtype[np.float16]]]:
+def k400_clip(frame_dir: str) -> tuple[dict[str, Any], NDArray[np.float16]]:
     """The index record of one video, and its skeletons [N, 17, 3] for the kpfile, row by row."""
     video = K400_VIDEOS[frame_dir]
     rng = generator(f"scene of {frame_dir}")
-    pixels, scores, present, _ = film(frame_dir, video.scene(rng), video.shape, video.frames)
+    pixels, scores, present = film(frame_dir, video.scene(rng), video.shape, video.frames)
     # A detector looked at every second frame, and passed over a few of those.
     looked_at = np.arange(0, video.frames, 2)
     kept = rng.random(len(looked_at)) > 0.02
@@ -404,7 +412,7 @@ def k400_clip(frame_dir: str) -> tuple[dict[str, Any], np.ndarray[Any, np.dtype[
     sureness[2:] = rng.uniform(0.52, 0.93, len(sureness[2:]))  # who stands in the background
     box_score = np.clip(sureness[:, None] + 0.03 * rng.normal(size=present.shape), 0.5, 0.999).astype(np.float16)
 
-    rows, frame_inds = [], []
+    rows: list[tuple[int, int]] = []
     for frame in looked_at[kept]:
         people = np.flatnonzero(present[:, frame])
         rows += [(person, frame) for person in people[np.argsort(-box_score[people, frame], kind="stable")]]

@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import numpy as np
 from body import (
-    ARM,
     FOREARM,
     LEFT,
+    LEG,
     RIGHT,
     STANDING,
     UPPER_ARM,
@@ -30,6 +30,10 @@ Motion = Callable[[Performer, Array, np.random.Generator], Pose]
 
 HANGING = ((0.12, -1.0, -0.02), (0.04, -1.0, 0.24))
 GUARD = ((0.32, -0.86, 0.4), (-0.42, 0.86, 0.5))
+CONTACT = 0.62  # share of a stride for which a foot is on the ground
+# Angle of the raised heel (radians) over a stride that begins as the foot comes down, heel first.
+HEEL_SHARES = (0.0, 0.08, 0.36, CONTACT, 0.78, 0.93, 1.0)
+HEEL_ANGLES = (-0.2, 0.0, 0.0, 0.75, 0.5, -0.2, -0.2)
 DOWN_AND_OUT = (0.5, -0.8, -0.2)
 
 
@@ -89,7 +93,7 @@ def clap(performer: Performer, t: Array, rng: np.random.Generator) -> Pose:
     rate, phase, level = 2.6 * performer.tempo, rng.uniform(0, 1), rng.uniform(-0.16, -0.08)
     apart = 0.5 - 0.5 * np.cos(2 * np.pi * (rate * t + phase))
     elbow = (0.25, -1.0, -0.2)
-    shut, opened = reaching((-0.13, level, 0.32), elbow), reaching((0.03, level - 0.02, 0.33), elbow)
+    shut, opened = reaching((-0.145, level, 0.32), elbow), reaching((0.03, level - 0.02, 0.33), elbow)
     share = (apart * min(performer.gusto, 1.05))[:, None, None]
     clapping = shut + share * (opened - shut)
     ready = keyed(t, (-0.2, 0.0), (rng.uniform(0.15, 0.35), 1.0))[:, None, None]
@@ -153,8 +157,10 @@ def kick(performer: Performer, t: Array, rng: np.random.Generator) -> Pose:
     pose, side, end = stand(performer, t, rng), performer.side, t[-1]
     other, sign = 1 - side, 1.0 if side == LEFT else -1.0
     high = rng.uniform(0.4, 0.58) * performer.gusto
+    # As far forward as the leg, all but straight, reaches at that height.
+    far = np.sqrt((0.94 * LEG) ** 2 - (STANDING - high) ** 2) + 0.17
     back, hit, home = 0.34 * end, 0.54 * end, 0.86 * end
-    ball = ((0.12, 0.0, 0.09), (0.09, 0.16, -0.42), (0.03, high, 0.9), (0.12, 0.0, 0.09))
+    ball = ((0.12, 0.0, 0.09), (0.09, 0.16, -0.42), (0.03, high, far), (0.12, 0.0, 0.09))
     times = (0.08 * end, back, hit, home)
     pose.ball[side] = keyed(t, *zip(times, ball, strict=True))
     pose.heel[side] = keyed(t, *zip(times, (0.0, 0.95, -0.6, 0.0), strict=True))
@@ -198,9 +204,9 @@ def jump(performer: Performer, t: Array, rng: np.random.Generator) -> Pose:
     pose.ball[:, :, 1] += rise
     pose.ball[:, :, 2] -= 0.06 * on_toes * (rise > 0)
     # Angles of the arms from hanging (0) over forward to overhead (pi), so that they swing round the shoulder.
-    times = (0.0, lift - 0.22, lift + 0.08, land - 0.12, land + 0.18, land + 0.65)
-    upper = keyed(t, *zip(times, (0.0, -0.75, 2.1, 1.9, 0.5, 0.0), strict=True))
-    fore = keyed(t, *zip(times, (0.24, -0.3, 2.5, 2.2, 1.0, 0.24), strict=True))
+    times = (0.0, lift - 0.27, lift + 0.12, land - 0.1, land + 0.18, land + 0.65)
+    upper = keyed(t, *zip(times, (0.0, -0.6, 1.9, 1.8, 0.5, 0.0), strict=True))
+    fore = keyed(t, *zip(times, (0.24, -0.15, 2.3, 2.1, 1.0, 0.24), strict=True))
     out = keyed(t, *zip(times, (0.12, 0.25, 0.3, 0.4, 0.5, 0.12), strict=True))
     for side in (LEFT, RIGHT):
         pose.upper[side] = np.stack([out, -np.cos(upper), np.sin(upper)], axis=-1)
@@ -212,7 +218,6 @@ def squat(performer: Performer, t: Array, rng: np.random.Generator) -> Pose:
     """Knee bends with the arms held out in front."""
     pose = stand(performer, t, rng)
     depth = 0.5 - 0.5 * np.cos(2 * np.pi * (0.55 * performer.tempo * t + rng.uniform(0, 1)))
-    depth = ease(depth)
     pose.hips[:, 1] -= 0.4 * depth * performer.gusto
     pose.hips[:, 2] -= 0.2 * depth
     pose.ball[:, :, 0] += 0.1
@@ -328,8 +333,8 @@ def box(performer: Performer, t: Array, rng: np.random.Generator) -> Pose:
     times = np.arange(rng.uniform(-0.1, 0.2), t[-1] + 0.4, pause)
     for number, hit in enumerate(times):
         strike = keyed(t, (hit - 0.17, 0.0), (hit, 1.0), (hit + 0.03, 1.0), (hit + 0.27, 0.0))
-        lead = number % 2 == 0
-        _throw_punch(pose, 1 - rear if lead else rear, strike, strength=0.5 if lead else 0.95, level=rng.uniform(-0.1, 0.05))
+        side, strength = (1 - rear, 0.5) if number % 2 == 0 else (rear, 0.95)
+        _throw_punch(pose, side, strike, strength, level=rng.uniform(-0.1, 0.05))
     return pose
 
 
@@ -348,23 +353,24 @@ def walker(
         last = np.ceil(2 * (first + distance / stride) + 1) / 2
         phase = np.minimum(first + cadence * performer.tempo * t, last)
         path = smoothed(np.minimum(stride * phase, stride * first + distance), 3.0) - stride * first
-        going = smoothed((phase < last).astype(np.float64), 4.0)
+        going = np.clip(np.gradient(path, t) / (stride * cadence * performer.tempo), 0.0, 1.0)
         pose.hips[:, 2] += path
         lean = 0.03 * going
         pose.turn[:, 1] += lean
         pose.gaze[:, 1] -= lean
-        contact = 0.62  # share of a stride that a foot is on the ground
         for side in (LEFT, RIGHT):
             own = phase - 0.5 * side
             step, share = np.divmod(own, 1.0)
-            planted = stride * np.minimum(step[:, None] + [0, 1] + 0.5 * side + contact / 2, first + distance / stride)
-            ahead = ease((share - contact) / (1 - contact))
+            planted = stride * np.minimum(step[:, None] + [0, 1] + 0.5 * side + CONTACT / 2, first + distance / stride)
+            ahead = ease((share - CONTACT) / (1 - CONTACT))
             pose.ball[side, :, 2] += planted[:, 0] + ahead * (planted[:, 1] - planted[:, 0]) - stride * first
-            length = np.minimum((planted[:, 1] - planted[:, 0]) / stride, 1.0) if knees == 0 else 1.0
-            air = np.clip((share - contact) / (1 - contact), 0, 1)
-            pose.ball[side, :, 1] += length * (0.05 + knees) * np.sin(np.pi * air) ** 1.5 + length * 0.03 * ease(2 * air - 1) * (share > contact)
-            push = np.interp(share, [0.0, 0.08, 0.36, contact, 0.78, 0.93, 1.0], [-0.2, 0.0, 0.0, 0.75, 0.5, -0.2, -0.2])
-            pose.heel[side] = smoothed(push * length, 1.0)
+            # The last steps are shorter, and lower; who marches lifts the knees as long as the music plays.
+            size = np.ones(len(t)) if knees else np.minimum((planted[:, 1] - planted[:, 0]) / stride, 1.0)
+            air = np.clip((share - CONTACT) / (1 - CONTACT), 0.0, 1.0)
+            toes_up = 0.03 * ease(2 * air - 1)
+            pose.ball[side, :, 1] += size * ((0.05 + knees) * np.sin(np.pi * air) ** 1.5 + toes_up)
+            heel = np.interp(share, HEEL_SHARES, HEEL_ANGLES)
+            pose.heel[side] = smoothed(heel * size, 1.0)
             pose.ball[side, :, 0] -= 0.035
             # An arm goes with the other side's leg.
             angle = np.cos(2 * np.pi * (own - 0.02)) * going * performer.gusto * swing
