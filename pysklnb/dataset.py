@@ -19,8 +19,8 @@ from typing import Any, overload
 
 import numpy as np
 
-from .cards import catalog
-from .description import Description, describe
+from .cards import MINIATURES, catalog
+from .description import Description, Outline, describe
 from .layouts import nearest_of
 from .reader import read
 from .sources import ArrayHandle, FileSource, FormatError
@@ -41,8 +41,8 @@ class Annotation(Mapping[str, Any]):
     Examples
     --------
     >>> clip = pysklnb.load(pysklnb.sample("ntu60_hrnet"))[0]
-    >>> clip["frame_dir"], clip["keypoint"].ndim
-    ('S001C001P001R001A007', 4)
+    >>> clip["img_shape"], clip["keypoint"].ndim
+    ((1080, 1920), 4)
     """
 
     __slots__ = ("_record",)
@@ -265,7 +265,21 @@ class Dataset:
 
     def describe(self) -> Description:
         """Say in words what this is: a table in a notebook, text in a terminal. No array is read."""
-        return describe(self)
+        outline = Outline(
+            name=Path(self.origin).name if self.origin else "in memory",
+            container=self.container,
+            count=len(self),
+            clips=[record for record in map(self._records.__getitem__, self._places) if record is not None],
+            ids=self._by_id.keys(),
+            splits=self._own_split,
+            extra=list(self._extra),
+            dataset=self.dataset,
+            files=len(self._sources),
+            stored=sum(source.size for source in self._sources),
+            selected_from=len(self._records) if self._steps else None,
+            synthetic=self.origin is not None and Path(self.origin).is_relative_to(MINIATURES),
+        )
+        return describe(outline)
 
     def __repr__(self) -> str:
         return str(self.describe())

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from . import layouts
-from .cards import MINIATURES, catalog
+from .cards import catalog
 from .sources import ArrayHandle
-
-if TYPE_CHECKING:
-    from .dataset import Dataset
 
 # What the documented form asks for, and where: all clips, clips in 2D, or records of the Kinetics index.
 _ALWAYS = ("frame_dir", "total_frames", "label")
@@ -47,31 +43,53 @@ class Description:
         return f"<p><b>{escape(self.headline)}</b></p><table>{rows}</table>"
 
 
-def describe(ds: Dataset) -> Description:
-    """Describe a data set from its handles alone."""
-    clips = [clip for clip in (ds._records[place] for place in ds._places) if clip is not None]
+@dataclass(frozen=True)
+class Outline:
+    """What a data set knows of itself without reading an array.
+
+    `clips` are the annotations that are there, `count` is their number with those that are None; `ids` are the ids
+    of the clips; `files` and `stored` are number and bytes of the files; `selected_from` is the number of clips that
+    this selection was made from, None for a whole data set.
+    """
+
+    name: str
+    container: str
+    count: int
+    clips: Sequence[Mapping[str, Any]]
+    ids: Set[Any]
+    splits: Mapping[str, Sequence[Any]]
+    extra: Sequence[str]
+    dataset: str | None
+    files: int
+    stored: int
+    selected_from: int | None
+    synthetic: bool
+
+
+def describe(outline: Outline) -> Description:
+    """Say an outline in words."""
+    clips = outline.clips
     arrays = _arrays(clips)
     shapes: Counter[tuple[int, ...]] = Counter()
     for (key, shape, _), count in arrays.items():
         if key == "keypoint":
             shapes[shape] += count
-    rows = [("form", _form(ds)), ("clips", _clips(ds, len(clips)))]
-    if ds._split:
-        rows.append(("splits", _splits(ds)))
+    rows = [("form", _form(outline)), ("clips", _clips(outline))]
+    if outline.splits:
+        rows.append(("splits", _splits(outline)))
     rows += _keys(clips, shapes)
     rows += _shapes(shapes)
-    layout = _layout(ds, shapes)
+    layout = _layout(outline.dataset, shapes)
     if layout:
         rows.append(("layout", layout[1]))
     rows += _dtypes(arrays)
-    rows += _labels(ds, clips)
+    rows += _labels(outline)
     rows += _people(shapes)
     rows += _pictures(clips)
-    rows.append(("size", _size(ds, arrays)))
-    if ds.origin and Path(ds.origin).is_relative_to(MINIATURES):
+    rows.append(("size", _size(outline.stored, arrays)))
+    if outline.synthetic:
         rows.append(("note", "a bundled miniature: the motion in it is synthetic, no person was recorded"))
-    name = Path(ds.origin).name if ds.origin else "in memory"
-    return Description(f"{name}: {_headline(len(ds), shapes, clips, layout)}", tuple(rows))
+    return Description(f"{outline.name}: {_headline(outline, shapes, layout)}", tuple(rows))
 
 
 # How often there is an array of this key, shape and dtype.
@@ -87,12 +105,10 @@ def _arrays(clips: Sequence[Mapping[str, Any]]) -> _Arrays:
     )
 
 
-def _headline(
-    count: int, shapes: Counter[tuple[int, ...]], clips: Sequence[Any], layout: tuple[str, str] | None
-) -> str:
-    number = _number(count, "clip")
+def _headline(outline: Outline, shapes: Counter[tuple[int, ...]], layout: tuple[str, str] | None) -> str:
+    number = _number(outline.count, "clip")
     if not shapes:
-        return f"{number} without keypoints" + (" (an index: they are in kpfiles)" if _is_index(clips) else "")
+        return f"{number} without keypoints" + (" (an index: they are in kpfiles)" if _is_index(outline.clips) else "")
     axes = [shape[-2:] for shape in shapes]
     if len({len(shape) for shape in shapes}) == 1 and len(next(iter(shapes))) == 3:
         return f"{number} of compressed skeletons"
@@ -101,32 +117,33 @@ def _headline(
     return f"{number} of {dimensions} skeletons with {joints}" + (f" ({layout[0]})" if layout and layout[0] else "")
 
 
-def _form(ds: Dataset) -> str:
+def _form(outline: Outline) -> str:
     words = {
         "dict": "a dict of split and annotations",
         "list": "a list of annotations",
         "annotation": "a single annotation",
         "kpfile": "a kpfile: ids and compressed keypoints",
-        "folder": f"a folder of {len(ds._sources):,} files",
-    }[ds.container]
-    if ds._extra:
-        words += f", and {', '.join(map(str, ds._extra))}"
-    return words + (f"; this is a selection of {len(ds):,} of {len(ds._records):,} clips" if ds._steps else "")
+        "folder": f"a folder of {_number(outline.files, 'file')}",
+    }[outline.container]
+    if outline.extra:
+        words += f", and {', '.join(map(str, outline.extra))}"
+    if outline.selected_from is not None:
+        words += f"; this is a selection of {outline.count:,} of {_number(outline.selected_from, 'clip')}"
+    return words
 
 
-def _clips(ds: Dataset, present: int) -> str:
-    words = f"{len(ds):,}"
-    if present < len(ds):
-        words += f", {len(ds) - present:,} of them None"
-    repeated = present - len(ds._by_id)
+def _clips(outline: Outline) -> str:
+    words, present = f"{outline.count:,}", len(outline.clips)
+    if present < outline.count:
+        words += f", {outline.count - present:,} of them None"
+    repeated = present - len(outline.ids)
     return words + (f"; {repeated:,} without an id, or with that of another clip" if repeated else "")
 
 
-def _splits(ds: Dataset) -> str:
-    splits = ds._own_split
-    words = ", ".join(f"{name} {len(ids):,}" for name, ids in splits.items())
-    known = {name for ids in splits.values() for name in ids if isinstance(name, (str, int))}
-    absent, outside = len(known - ds._by_id.keys()), len(ds._by_id.keys() - known)
+def _splits(outline: Outline) -> str:
+    words = ", ".join(f"{name} {len(ids):,}" for name, ids in outline.splits.items())
+    known = {name for ids in outline.splits.values() for name in ids if isinstance(name, (str, int))}
+    absent, outside = len(known - outline.ids), len(outline.ids - known)
     if absent:
         words += f"; {_number(absent, 'id')} without a clip"
     return words + (f"; {_number(outside, 'clip')} in no split" if outside else "")
@@ -177,11 +194,11 @@ def _shapes(shapes: Counter[tuple[int, ...]]) -> list[tuple[str, str]]:
     return rows
 
 
-def _layout(ds: Dataset, shapes: Counter[tuple[int, ...]]) -> tuple[str, str] | None:
+def _layout(dataset: str | None, shapes: Counter[tuple[int, ...]]) -> tuple[str, str] | None:
     """The name of the layout, or "", and the sentence on it."""
-    if ds.dataset:
-        name = catalog[ds.dataset].layout
-        return name, f"{name}, as {ds.dataset} has it"
+    if dataset:
+        name = catalog[dataset].layout
+        return name, f"{name}, as {dataset} has it"
     axes = {shape[-2:] for shape in shapes if len(shape) in (3, 4)}
     if len(axes) != 1:
         return ("", "several: " + ", ".join(f"V {v}, C {c}" for v, c in sorted(axes))) if axes else None
@@ -198,8 +215,8 @@ def _dtypes(arrays: _Arrays) -> list[tuple[str, str]]:
     return [("dtypes", words)] if words else []
 
 
-def _labels(ds: Dataset, clips: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    labels = [clip["label"] for clip in clips if isinstance(clip.get("label"), (int, float, str, np.generic))]
+def _labels(outline: Outline) -> list[tuple[str, str]]:
+    labels = [clip["label"] for clip in outline.clips if isinstance(clip.get("label"), (int, float, str, np.generic))]
     if not labels:
         return []
     kinds = sorted({type(label).__name__ for label in labels})
@@ -207,8 +224,8 @@ def _labels(ds: Dataset, clips: Sequence[Mapping[str, Any]]) -> list[tuple[str, 
     numbers = [int(label) for label in labels if isinstance(label, (int, np.integer))]
     if numbers:
         words += f", from {min(numbers)} to {max(numbers)}"
-    if ds.dataset:
-        words += f"; {ds.dataset} has {catalog[ds.dataset].classes} classes"
+    if outline.dataset:
+        words += f"; {outline.dataset} has {catalog[outline.dataset].classes} classes"
     return [("label", words)]
 
 
@@ -240,10 +257,9 @@ def _pictures(clips: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     return [("img_shape", words)]
 
 
-def _size(ds: Dataset, arrays: _Arrays) -> str:
+def _size(stored: int, arrays: _Arrays) -> str:
     total = sum(math.prod(shape) * dtype.itemsize * count for (_, shape, dtype), count in arrays.items())
     words = f"{_bytes(total)} if all arrays were read"
-    stored = sum(source.size for source in ds._sources)
     return words + (f"; {_bytes(stored)} on disk" if stored else "")
 
 

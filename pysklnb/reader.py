@@ -829,7 +829,7 @@ for _op, _step, _needs in (
     (0x54, _sized(_INT32, _old_string), 0),  # BINSTRING
     (0x53, _Machine.quoted, 0),  # STRING
     (0x5D, _container(list), 0),  # EMPTY_LIST
-    (0x29, _container(tuple), 0),  # EMPTY_TUPLE
+    (0x29, _constant(()), 0),  # EMPTY_TUPLE
     (0x85, partial(_Machine.join, count=1), 1),  # TUPLE1
     (0x86, partial(_Machine.join, count=2), 2),  # TUPLE2
     (0x87, partial(_Machine.join, count=3), 3),  # TUPLE3

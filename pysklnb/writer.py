@@ -148,8 +148,8 @@ class _Writer:
                 self.sequence(value, place, depth)
             case _:
                 raise FormatError(
-                    f"{place or 'the data'}: found {type(value).__module__}.{type(value).__qualname__}, expected plain "
-                    "values, lists, tuples, dicts or numpy arrays. Convert it (a tensor with .numpy(), a path with str)."
+                    f"{place or 'the data'}: found {type(value).__module__}.{type(value).__qualname__}, expected "
+                    "plain values, lists, tuples, dicts or numpy arrays. Convert it (a tensor with .numpy(), a path with str)."
                 )
 
     def integer(self, value: int, place: str) -> None:

@@ -263,7 +263,7 @@ def clips(count, *, size=(17, 2), dtype="f2", seed=0):
 def data_set(count, **kwargs):
     annotations = clips(count, **kwargs)
     ids = [clip["frame_dir"] for clip in annotations]
-    return {"split": {"xsub_train": ids[::2], "xsub_val": ids[1::2]}, "annotations": annotations}
+    return {"split": {"xsub_train": ids[::2], "xsub_val": ids[1::2]}, "annotions": annotations}
 
 
 def kinetics(count):
@@ -284,13 +284,13 @@ def kinetics(count):
 
 def annotations_first(count):
     whole = data_set(count)
-    return {"annotations": whole["annotations"], "split": whole["split"]}
+    return {"annotions": whole["annotions"], "split": whole["split"]}
 
 
 THREE = clips(3)
 DATA_SETS = {
     "official": data_set(20),
-    "annotations_before_split": annotations_first(20),
+    "annotions_before_split": annotations_first(20),
     "bare_list": clips(20),
     "one_annotation": clips(1)[0],
     "clips_three_times": THREE * 3,
@@ -382,14 +382,14 @@ PYTHON2 = {
     b"cnumpy.core.multiarray\n_reconstruct\np4\n(cnumpy\nndarray\np5\n(I0\ntp6\nS'b'\np7\ntp8\nRp9\n"
     b"(I1\n(I3\ntp10\ncnumpy\ndtype\np11\n(S'f4'\np12\nI0\nI1\ntp13\nRp14\n(I3\nS'<'\np15\nNNNI-1\nI-1\nI0\n"
     b"tp16\nbI00\nS" + repr(PYTHON2_NUMBERS)[1:].encode() + b"\np17\ntp18\nbs.",
-    "array_of_two_printable_bytes": b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR(I1\n(I1\nt"
-    b"cnumpy\ndtype\n(S'i2'\nI0\nI1\ntR(I3\nS'<'\nNNNI-1\nI-1\nI0\ntbI00\nS'ab'\ntb.",
+    "array_of_two_printable_bytes": b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR"
+    b"(I1\n(I1\ntcnumpy\ndtype\n(S'i2'\nI0\nI1\ntR(I3\nS'<'\nNNNI-1\nI-1\nI0\ntbI00\nS'ab'\ntb.",
     "array_of_one_byte": b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR(I1\n(I1\nt"
     b"cnumpy\ndtype\n(S'u1'\nI0\nI1\ntR(I3\nS'|'\nNNNI-1\nI-1\nI0\ntbI00\nS'\\xff'\ntb.",
     "unicode_ids": b"\x80\x02]q\x01(X\x02\x00\x00\x00\xc3\xa9q\x02U\x01\xe9q\x03e.",
     "scalar": b"\x80\x02cnumpy.core.multiarray\nscalar\nq\x01cnumpy\ndtype\nq\x02U\x02i8q\x03K\x00K\x01\x87q\x04Rq\x05"
-    b"(K\x03U\x01<q\x06NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tq\x07bU\x08\x05\x00\x00\x00\x00\x00\x00\xffq\x08\x86"
-    b"q\tRq\n.",
+    b"(K\x03U\x01<q\x06NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tq\x07bU\x08\x05\x00\x00\x00\x00\x00\x00\xff"
+    b"q\x08\x86q\tRq\n.",
     "ordered_dict": b"\x80\x02ccollections\nOrderedDict\nq\x01]q\x02(]q\x03(U\x01bq\x04K\x01e]q\x05(U\x01aK\x02ee\x85q\x06R"
     b"q\x07.",
     "empty_ordered_dict": b"\x80\x02ccollections\nOrderedDict\nq\x01]q\x02\x85q\x03Rq\x04.",
@@ -734,7 +734,7 @@ def test_what_a_bad_pickle_would_do_is_not_done(protocol, tmp_path):
             return os.mkdir, (str(self.folder),)
 
     data = pickle.dumps([Bomb(tmp_path / "done")], protocol)
-    with pytest.raises(UnsafePickleError, match="the name '(posix|nt).mkdir'"):
+    with pytest.raises(UnsafePickleError, match=r"the name '(posix|nt)\.mkdir'"):
         read(data)
     assert not (tmp_path / "done").exists()
     pickle.loads(data)  # it is a real one
@@ -807,7 +807,7 @@ OTHERS = {
     "torch_save_old": (pickle.dumps(0x1950A86A20F9469CFC6C, 2), "is a file that torch.save wrote"),
     "npy": (npy(), r"is a numpy .npy array\. Read it with numpy.load"),
     "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(30), "is an HDF5 file"),
-    "json": (b'{"split": {}, "annotations": []}', 'is text, not a pickle: it begins with b\'{"split": {}, "annotat\''),
+    "json": (b'{"split": {}, "annotions": []}', 'is text, not a pickle: it begins with b\'{"split": {}, "annot\''),
     "json_list": (b'[{"keypoint": [[1, 2]]}]', "is text, not a pickle"),
     "csv": (b"Name,label\nclip1,3\nclip2,4\n", "is text, not a pickle"),
     "csv_of_numbers": (b"1.5,2.5\n3.5,4.5\n", "is text, not a pickle"),
@@ -820,7 +820,7 @@ OTHERS = {
     "random": (random.Random(3).randbytes(1000), "is no pickle"),
     "terminal_codes": (b"\x1b[31mred\x1b[0m\n", r"it begins with b'\\x1b\[31mred"),
     "later_protocol": (b"\x80\x09]q\0.", "pickle protocol 9 is announced. Protocols 0 to 5 exist"),
-    "two_pickles": (pickle.dumps([1], 2) * 2, r"8 bytes follow the end of the pickle\. .* save each to its own file"),
+    "two_pickles": (pickle.dumps([1], 2) * 2, r"9 bytes follow the end of the pickle\. .* save each to its own file"),
     "newline_at_the_end": (pickle.dumps([1], 2) + b"\n", "1 bytes follow the end of the pickle"),
     "cut_download": (pickle.dumps(clips(3), 2)[:-2000], "it is truncated. Probably a download was interrupted"),
 }
@@ -838,19 +838,19 @@ def test_other_files_are_told_apart(data, message, tmp_path):
 
 
 def test_missing_file_is_a_file_not_found_error(tmp_path):
-    with pytest.raises(FileNotFoundError, match="gone.pkl"):
+    with pytest.raises(FileNotFoundError, match=r"gone\.pkl"):
         read(tmp_path / "gone.pkl")
 
 
 def test_folder_is_refused(tmp_path):
-    with pytest.raises(FormatError, match="is a folder, not a file. Name a file in it."):
+    with pytest.raises(FormatError, match=r"is a folder, not a file\. Name a file in it"):
         read(tmp_path)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
 def test_pipe_is_refused_at_once(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(FormatError, match="is not a regular file. Copy its contents to a file first."):
+    with pytest.raises(FormatError, match=r"is not a regular file\. Copy its contents to a file first"):
         read(tmp_path / "pipe")
 
 
@@ -887,35 +887,41 @@ FLOODS = {
     "written_texts": b"Vab\n",
     "short_bytes": b"C\2ab",
     "bytearrays": b"\x96" + bytes(8),
-    "ordered_dicts": b"h\2)R",
+    "ordered_dicts": b"h\5)R",
     "sparse_memo": None,
-    "scalars": b"h\1h\3\x86R",
-    "shells": b"h\4h\5R",
-    "names": b"h\6",
+    "scalars": b"h\1h\4R",
+    "names": b"h\1",
     "lists_in_lists": b"](",
-    "dicts_in_dicts": b"}(h\7",
-    "dicts_of_dicts": b"}h\7}h\7",
+    "dicts_in_dicts": b"}(h\6",
+    "dicts_of_dicts": b"}h\6}h\6",
 }
+# The memo: 0 a list, 1 to 4 a number and what it is made of, 5 OrderedDict, 6 a key.
 FLOOD_START = (
-    b"\x80\x04(]q\0" + array_dtype() + b"q\1" + ORDERED + b"q\2C\4\0\0\x80\x3fq\3"
-    + SCALAR + b"q\4h\1h\3\x86q\5" + named("numpy", "ndarray") + b"q\6" + text("key") + b"q\7"
-)  # fmt: skip
+    b"\x80\x04(]q\0"
+    + (SCALAR + b"q\1" + array_dtype() + b"q\2C\4\0\0\x80\x3fq\3\x86q\4R")
+    + (ORDERED + b"q\5)R" + text("key") + b"q\6")
+)
 
 
 @pytest.mark.parametrize("unit", FLOODS.values(), ids=FLOODS)
 def test_flood_of_short_instructions_takes_time_and_memory_of_its_size_only(unit):
-    size = 400_000
+    size = 100_000
     if unit is None:
         flood = b"".join(b"r" + struct.pack("<I", number) for number in range(size, size - size // 5, -1))
     else:
         flood = unit * (size // len(unit))
     data = FLOOD_START + flood + b"t."
-    tracemalloc.start()
+
+    def outcome():
+        with contextlib.suppress(*ERRORS):
+            touch(read(data))
+
     began = time.process_time()
-    with contextlib.suppress(*ERRORS):
-        touch(read(data))
-    assert time.process_time() - began < 5
-    assert tracemalloc.get_traced_memory()[1] < 40 * len(data)
+    outcome()
+    assert time.process_time() - began < 1
+    tracemalloc.start()
+    outcome()
+    assert tracemalloc.get_traced_memory()[1] < 25 * len(data)
     tracemalloc.stop()
 
 
@@ -965,11 +971,14 @@ def test_opening_reads_no_arrays(tmp_path):
 def test_mapping_is_released_when_the_file_is_read(good, tmp_path):
     path = tmp_path / "released.pkl"
     path.write_bytes(pickle.dumps(data_set(10), 2)[: None if good else -1])
-    with contextlib.suppress(FormatError) as error:
+    value, error = None, None  # kept, as a notebook does
+    try:
         value = read(path)
+    except FormatError as caught:
+        error = caught
     with open("/proc/self/maps") as maps:
         assert "released.pkl" not in maps.read()
-    del error
+    assert (value is None) != (error is None)
 
 
 def test_collecting_of_garbage_goes_on_after_good_and_bad_files():
