@@ -6,6 +6,7 @@ from .cards import catalog
 from .dataset import Dataset, load, save
 from .samples import find, sample
 from .sources import FormatError, UnsafePickleError
+from .validation import validate
 
 __version__ = "0.1.0"
 
@@ -20,4 +21,5 @@ __all__ = [
     "plot",
     "sample",
     "save",
+    "validate",
 ]

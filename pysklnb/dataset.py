@@ -139,6 +139,11 @@ class Dataset:
         # How this selection was made, so that a worker process can make it again.
         self._steps: tuple[tuple[str, Any], ...] = ()
 
+    @property
+    def name(self) -> str:
+        """The name of the file or folder, for people."""
+        return Path(self.origin).name if self.origin else "in memory"
+
     # -- clips
 
     def __len__(self) -> int:
@@ -240,12 +245,12 @@ class Dataset:
     @cached_property
     def _id_key(self) -> str:
         """Readers of the format use `filename` as the id when the first annotation has it."""
-        first = next((record for record in self._records if record is not None), {})
+        first = next((record for record in self._records if isinstance(record, Mapping)), {})
         return "filename" if "filename" in first else "frame_dir"
 
     def _id(self, place: int) -> Any:
         record = self._records[place]
-        name = None if record is None else record.get(self._id_key)
+        name = record.get(self._id_key) if isinstance(record, Mapping) else None
         return name if _is_id(name) else None
 
     @cached_property
@@ -266,7 +271,7 @@ class Dataset:
     def describe(self) -> Description:
         """Say in words what this is: a table in a notebook, text in a terminal. No array is read."""
         outline = Outline(
-            name=Path(self.origin).name if self.origin else "in memory",
+            name=self.name,
             container=self.container,
             count=len(self),
             clips=[record for record in map(self._records.__getitem__, self._places) if record is not None],
@@ -356,6 +361,13 @@ def load(path: str | os.PathLike[str] | Any, dataset: str | None = None) -> Data
     >>> ds.container, ds[0]["keypoint"].shape[2:]
     ('dict', (17, 2))
     """
+    ds = open_leniently(path, dataset)
+    _check(ds)
+    return ds
+
+
+def open_leniently(path: str | os.PathLike[str] | Any, dataset: str | None = None) -> Dataset:
+    """Do as `load` does, but leave it to the caller to look at splits and clips that are not of this format."""
     if isinstance(path, Dataset):
         return path
     if not isinstance(path, (str, os.PathLike)):
@@ -402,7 +414,7 @@ def _contents(value: Any, origin: str) -> dict[str, Any]:
         records, split = value["annotations"], value.get("split", {})
         if not isinstance(records, Sequence) or isinstance(records, str):
             raise FormatError(f"{origin}: annotations is {_kind(records)}, expected a list of annotations.")
-        if not isinstance(split, Mapping) or not all(_is_ids(ids) for ids in split.values()):
+        if not isinstance(split, Mapping):
             raise FormatError(f"{origin}: split is {_kind(split)}, expected a dict of lists of ids.")
         found = {"container": "dict", "records": records, "split": split, "extra": extra}
     elif isinstance(value, Mapping) and set(value) == {"keypoint"}:
@@ -420,7 +432,6 @@ def _contents(value: Any, origin: str) -> dict[str, Any]:
     else:
         raise FormatError(f"{origin} holds {_kind(value)}. {_EXPECTED}")
     clips = [item._record if isinstance(item, Annotation) else item for item in found["records"]]
-    _check_records(clips, origin, "annotations" if found["container"] == "dict" else "")
     return {**found, "records": clips}
 
 
@@ -430,12 +441,17 @@ _EXPECTED = (
 )
 
 
-def _check_records(records: list[Any], origin: str, place: str) -> None:
+def _check(ds: Dataset) -> None:
     """What is in a list can be faulty, but it has to be about clips."""
-    for number, record in enumerate(records):
+    origin = ds.origin or "the data"
+    for name, ids in ds._split.items():
+        if not _is_ids(ids):
+            raise FormatError(f"{origin}: split[{name!r}] is {_kind(ids)}, expected a list of ids.")
+    place = "annotations" if ds.container == "dict" else ""
+    for number, record in enumerate(ds._records):
         if record is not None and not isinstance(record, Mapping):
             raise FormatError(f"{origin}: {place}[{number}] is {_kind(record)}, expected an annotation. {_EXPECTED}")
-    dicts = [record for record in records if record is not None]
+    dicts = [record for record in ds._records if record is not None]
     if dicts and not any(key in record for record in dicts for key in _MARKS):
         raise FormatError(
             f"{origin}: {place}[0] is {_kind(dicts[0])}: results of a model, perhaps, but no annotations. {_EXPECTED}"

@@ -638,6 +638,7 @@ class _Machine:
 
     def ordered_dict(self, args: tuple[Any, ...], pos: int) -> Any:
         self.new(collections.OrderedDict(), pos)
+        self.count_container(pos)  # it takes more than two dicts
         match args:
             case ():
                 pass

@@ -149,7 +149,8 @@ class _Writer:
             case _:
                 raise FormatError(
                     f"{place or 'the data'}: found {type(value).__module__}.{type(value).__qualname__}, expected "
-                    "plain values, lists, tuples, dicts or numpy arrays. Convert it (a tensor with .numpy(), a path with str)."
+                    "plain values, lists, tuples, dicts or numpy arrays. Convert it (a tensor with .numpy(), a path "
+                    "with str)."
                 )
 
     def integer(self, value: int, place: str) -> None:

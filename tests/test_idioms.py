@@ -106,13 +106,13 @@ def taken(data):
 # Good files
 
 OFFICIAL = {
-    "two_dimensions": data_set(clips(200)),
-    "three_dimensions": data_set(clips(200, people=2, joints=25, axes=3)),
-    "float32": data_set(clips(200, dtype="f4")),
-    "extra_keys": clips(200, extra=lambda n: {"score": n / 7, "gone": None, "good": True, "clip_len": 70000 + n}),
-    "fortran_order": [dict(clip, keypoint=np.asfortranarray(clip["keypoint"])) for clip in clips(200, people=2)],
-    "kinetics": {"split": {}, "annotations": kinetics(200)},
-    "kpfile": {f"clip{n}": {"keypoint": np.full((9 + n % 5, 17, 3), n, "f2")} for n in range(200)},
+    "two_dimensions": data_set(clips(120)),
+    "three_dimensions": data_set(clips(120, people=2, joints=25, axes=3)),
+    "float32": data_set(clips(120, dtype="f4")),
+    "extra_keys": clips(120, extra=lambda n: {"score": n / 7, "gone": None, "good": True, "clip_len": 70000 + n}),
+    "fortran_order": [dict(clip, keypoint=np.asfortranarray(clip["keypoint"])) for clip in clips(120, people=2)],
+    "kinetics": {"split": {}, "annotations": kinetics(120)},
+    "kpfile": {f"clip{n}": {"keypoint": np.full((9 + n % 5, 17, 3), n, "f2")} for n in range(120)},
 }
 
 
@@ -123,7 +123,7 @@ def test_nearly_all_dicts_of_an_official_file_are_taken_in_one_step(protocol, va
     data = pickle.dumps(value, protocol)
     frames = sum(opcode.name == "FRAME" for opcode, _, _ in pickletools.genops(data))
     early = 35 if protocol < 4 else 3
-    assert 200 - taken(data) <= early + frames
+    assert 120 - taken(data) <= early + frames
     assert plain(read(data)) == plain(stepped(data))
 
 
@@ -162,10 +162,8 @@ UNUSUAL = {
     "clips_three_times": clips(4) * 3,
     "one_clip_in_two_lists": {"a": clips(4), "b": clips(4)[:2]},
     "shared_arrays": [dict(clip, again=clip["keypoint"]) for clip in clips(6)],
-    "shared_array_of_another_clip": [
-        dict(clip, first=THE_FIRST) for THE_FIRST in [np.ones(9, "f4")] for clip in clips(6)
-    ],
-    "shared_list": [dict(clip, both=SHARED) for SHARED in [[1, 2]] for clip in clips(6)],
+    "shared_array_of_another_clip": [dict(clip, first=array) for array in [np.ones(9, "f4")] for clip in clips(6)],
+    "shared_list": [dict(clip, both=both) for both in [[1, 2]] for clip in clips(6)],
     "lists_inside": [dict(clip, frames=[1, 2, number]) for number, clip in enumerate(clips(6))],
     "empty_dicts_inside": [dict(clip, meta={}) for clip in clips(6)],
     "dicts_inside_dicts": [dict(clip, a={"b": {"c": number}}) for number, clip in enumerate(clips(6))],
@@ -189,19 +187,19 @@ UNUSUAL = {
     "bytes_inside": [{"a": b"ab%d" % number} for number in range(9)],
     "one_key": [{"a": number} for number in range(9)],
     "text_of_its_own_key": [{"a": "a", "b": "a"} for number in range(9)],
-    "more_keys_than_a_batch": [{f"k{number}": number for number in range(1500)} for _ in range(3)],
+    "more_keys_than_a_batch": [{f"k{number}": number for number in range(1100)} for _ in range(2)],
     "many_memo_entries": [{"a": f"text{number}"} for number in range(300)] + clips(6),
     "nothing": [{} for _ in range(9)],
 }
 
 
 @pytest.mark.parametrize("value", UNUSUAL.values(), ids=UNUSUAL)
-@pytest.mark.parametrize("protocol", range(6))
-def test_unusual_dicts_are_read_as_in_single_steps(protocol, value):
-    data = pickle.dumps(long_memo(value), protocol)
-    assert plain(read(data)) == plain(stepped(data))
-    data = pickletools.optimize(data)
-    assert plain(read(data)) == plain(stepped(data))
+def test_unusual_dicts_are_read_as_in_single_steps(value):
+    for protocol in range(6):
+        data = pickle.dumps(long_memo(value), protocol)
+        assert plain(read(data)) == plain(stepped(data))
+        data = pickletools.optimize(data)
+        assert plain(read(data)) == plain(stepped(data))
 
 
 def test_reference_into_what_was_passed_over_is_read_in_single_steps():
@@ -365,9 +363,9 @@ def test_damaged_files_are_read_or_refused_as_in_single_steps(protocol, value):
     if value is not DAMAGED["shared"]:  # which is read in single steps in the end
         assert taken(data) >= 3
     refused = 0
-    for _ in range(150):
+    for _ in range(100):
         bad = mutated(data, rng)
         found = outcome(read, bad)
         assert found == outcome(stepped, bad), bad
         refused += found == "refused"
-    assert 20 < refused < 150
+    assert 10 < refused < 100
