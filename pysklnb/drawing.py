@@ -1,7 +1,7 @@
-"""Pictures of skeletons: one frame, or a film strip of a clip. Public as ``pysklnb.plot``.
+"""Pictures of skeletons: one frame, a film strip of a clip, the quality of a data set. Public as ``pysklnb.plot``.
 
-Every function takes a clip (a mapping with ``keypoint`` [M, T, V, C], and in 2D ``keypoint_score`` [M, T, V]
-and ``img_shape``) and ``ax=None``, and gives back the axes it drew on. Nothing is shown, no file is written.
+A clip is a mapping with ``keypoint`` [M, T, V, C], and in 2D ``keypoint_score`` [M, T, V] and ``img_shape``. Every
+function takes axes or makes some, and gives back what it drew on. Nothing is shown, no file is written.
 Two dimensions are pixels, y down; three are metres, y up; the scale is equal. A person's own left is blue,
 the right vermilion, and what has no side is grey: `SIDE_COLORS`.
 """
@@ -19,9 +19,10 @@ from . import layouts
 from .layouts import Layout, Side
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
-__all__ = ["SIDE_COLORS", "frame", "strip"]
+__all__ = ["SIDE_COLORS", "frame", "overview", "strip"]
 
 Clip = Mapping[str, Any]
 Style = Mapping[str, Any]
@@ -185,6 +186,73 @@ def strip(
     ax.tick_params(length=0, labelcolor=_INK)
     ax.set_title(f"{len(numbers)} of {T} frames", loc="left", fontsize="medium", color=_INK)
     return ax
+
+
+# The columns of `pysklnb.quality` that are drawn, and what is counted along their axes.
+_MEASURES = {
+    "people": "person slots",
+    "frames": "frames",
+    "empty_frames": "frames with nobody",
+    "missing_joints": "share of missing joints",
+    "mean_score": "mean score",
+    "slot_swaps": "changes of slot",
+}
+
+
+def overview(table: pd.DataFrame, *, axes: Sequence[Axes] | None = None) -> list[Axes]:
+    """Draw how the clips of a data set are distributed over what `pysklnb.quality` measures.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        What `pysklnb.quality` gives: a row a clip. Columns without a number are left out.
+    axes : sequence of matplotlib Axes, optional
+        Where to draw, one for each measure, at most six.
+
+    Returns
+    -------
+    list of matplotlib Axes
+
+    Raises
+    ------
+    ValueError
+        The table has none of these columns, or there are too few axes.
+
+    Examples
+    --------
+    >>> axes = overview(pysklnb.quality(pysklnb.sample("ntu60_hrnet")))
+    >>> axes[0].get_xlabel()
+    'person slots'
+    """
+    import matplotlib.pyplot as plt
+
+    measures = [name for name in _MEASURES if name in table and table[name].notna().any()]
+    if not measures:
+        raise ValueError(f"expected the table of pysklnb.quality, found the columns {', '.join(map(str, table))}")
+    if axes is None:
+        columns = min(3, len(measures))
+        rows = -(-len(measures) // columns)
+        figure, grid = plt.subplots(
+            rows, columns, figsize=(3 * columns, 1.9 * rows), layout="constrained", squeeze=False
+        )
+        for spare in grid.flat[len(measures) :]:
+            spare.remove()
+        axes = list(grid.flat[: len(measures)])
+    if len(axes) < len(measures):
+        raise ValueError(f"{len(measures)} axes are needed, for {', '.join(measures)}; found {len(axes)}")
+    for ax, name in zip(axes, measures, strict=False):
+        values = table[name].dropna().to_numpy()
+        few = np.unique(values)
+        if values.dtype.kind in "iu" and len(few) <= 12:
+            ax.bar(few, [np.count_nonzero(values == value) for value in few], color=_INK)
+            ax.xaxis.get_major_locator().set_params(integer=True)
+        else:
+            ax.hist(values, bins=20, color=_INK)
+        ax.set_xlabel(_MEASURES[name], color=_INK)
+        ax.set_ylabel("clips", color=_INK)
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.tick_params(labelsize="small", labelcolor=_INK, color=_EDGE)
+    return list(axes[: len(measures)])
 
 
 def _read(clip: Clip, layout: str | Layout | None) -> tuple[Floats, Layout]:

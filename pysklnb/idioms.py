@@ -77,9 +77,13 @@ _DATA = {
 _FLAT = frozenset([type(None), bool, int, float, str])
 _BIG_FLOAT = struct.Struct(">d")
 _MOST_TEMPLATES = 32
-# A dict is compared with each template, so none may be long; and long tuples can be made to hash alike.
+# A dict that is compared with each template in vain must not cost much: no template is long, and where it
+# differs shows soon. Long tuples can be made to hash alike.
 _MOST_INSTRUCTIONS = 4096
+_LONG_CHUNK = 256
 _MOST_INTS = 8
+# Dicts that no template fits, before templates are given up.
+_MISSES = 512
 
 
 class _Chunk(NamedTuple):
@@ -110,7 +114,7 @@ class Template:
     chunks : list of _Chunk
         The instructions, cut where bytes of unknown number follow (a text, an array). The last hole of a
         chunk is the size of that payload. Holes are numbered through all chunks.
-    frames : list of (chunk, offset in it, hole, header)
+    frames : list of (number of payloads before, offset from the last of them, hole, header)
         Where frames begin inside. A `header` other than 0 says that the payload before it stands, with that
         many bytes of instruction, between two frames.
     literals, tuples, floats, gots, texts, arrays : list
@@ -130,7 +134,7 @@ class Template:
 
     def __init__(self, buffer: mmap.mmap | bytes, pos: int, memo: list[Any]) -> None:
         self._buffer, self._memo = buffer, memo
-        self._start = self._pos = pos
+        self._start = self._pos = self._resumed = pos
         self._chunk_holes: list[tuple[int, str]] = []
         self._chunk_numbers: list[tuple[int, int]] = []
         self._payloads = self._puts = self._header = 0
@@ -251,7 +255,7 @@ class Template:
         size = int.from_bytes(self._buffer[self._start + self._chunk_holes[-1][0] : self._pos], "little")
         self._cut(has_payload=True)
         self._pos += size
-        self._start = self._pos
+        self._start = self._resumed = self._pos
         self._payloads += 1
         return self._payloads - 1
 
@@ -281,6 +285,8 @@ class Template:
             while self._peek() != b"u":
                 items.append((self._key(), self._value(depth)))
                 self._frame()
+                if self._pos - self._start > _LONG_CHUNK:
+                    self._cut(has_payload=False)
             self._literal(b"u")
         else:
             items.append((self._key(), self._value(depth)))
@@ -369,10 +375,10 @@ class Template:
     def _frame(self) -> None:
         """The beginning of a frame, if there is one: picklers have them behind the bytes of arrays."""
         if self._peek() == b"\x95":
-            offset = self._pos - self._start
+            offset = self._pos - self._resumed
             self._pos += 1
-            header = self._header if self.chunks and not offset else 0
-            self.frames.append((len(self.chunks), offset, self._hole("Q"), header))
+            header = 0 if offset else self._header
+            self.frames.append((self._payloads, offset, self._hole("Q"), header))
 
     def _array(self) -> _Ref:
         self._expect(RECONSTRUCT)
@@ -451,6 +457,8 @@ class Templates:
         `frame_end` is where the current frame ends, and `self.frame_end`, after it, where the frame at the
         end of the dict does.
         """
+        if self._missed > _MISSES + len(self.taken) // 4:
+            return None
         for place, template in enumerate(self.known):
             found = self._take(template, pos, frame_end)
             if found:
@@ -459,7 +467,7 @@ class Templates:
                 return found
         # A lesson costs as much as stepping through the dict: they get rarer where they do not help.
         self._missed += 1
-        if self._missed > 256 and self._missed & (self._missed - 1):
+        if self._missed > _MISSES and self._missed & (self._missed - 1):
             return None
         try:
             self.known.insert(0, Template(self.buffer, pos, self.memo))

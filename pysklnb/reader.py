@@ -257,7 +257,7 @@ class _Machine:
         if pos != self.size:
             self.fail(
                 pos,
-                f"{self.size - pos:,} bytes follow the end of the pickle",
+                f"the pickle ends here, but the file has {self.size:,} bytes",
                 "A file holds one data set: if several were written in a row, save each to its own file.",
             )
         self.check_nesting(self.stack[0])
@@ -700,9 +700,9 @@ class _Machine:
         if type(shape) is not tuple or len(shape) > _MOST_SIDES or set(map(type, shape)) - {int}:
             self.fail(pos, "the shape of an array is no tuple of a few sizes")
         if not all(0 <= side < MAX_SIDE for side in shape):
-            self.fail(pos, f"an array has the shape {shape}", _NO_SKELETONS)
+            self.fail(pos, f"an array has the shape {str(shape)[:60]}", _NO_SKELETONS)
         if math.prod(n for n in shape if n) >= MAX_SIDE**2:
-            self.fail(pos, f"an array has the shape {shape}", _NO_SKELETONS)
+            self.fail(pos, f"an array has the shape {str(shape)[:60]}", _NO_SKELETONS)
         nbytes = math.prod(shape) * dtype.dtype.itemsize
         source: Source = self.source
         if type(data) is _Span and not data.used:

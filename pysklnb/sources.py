@@ -194,7 +194,7 @@ class ArrayHandle:
         text = np.empty(self.length, np.uint8)
         self.source.read_into(self.offset, text)
         try:
-            data = DECODERS[self.form.encoding](text.tobytes())
+            data = DECODERS[self.form.encoding](text.data)
         except (KeyError, ValueError):
             data = b""
         if len(data) != nbytes:
@@ -220,10 +220,10 @@ def _unescape(match: re.Match[bytes]) -> bytes:
 _ESCAPE = re.compile(rb"\\(?:x([0-9a-f]{2})|(.?))", re.DOTALL)
 _ESCAPED = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"\\": b"\\", b"'": b"'", b'"': b'"'}
 
-DECODERS: dict[str, Callable[[bytes], bytes]] = {
-    "utf-8": lambda text: text.decode("utf-8").encode("latin-1"),
-    "escaped": lambda text: text.decode("raw_unicode_escape").encode("latin-1"),
-    "quoted": unquote,
+DECODERS: dict[str, Callable[[bytes | memoryview], bytes]] = {
+    "utf-8": lambda text: str(text, "utf-8").encode("latin-1"),
+    "escaped": lambda text: str(text, "raw_unicode_escape").encode("latin-1"),
+    "quoted": lambda text: unquote(bytes(text)),
 }
 # The most bytes that one byte of an array can take in the file.
 WIDEST = {"raw": 1, "utf-8": 2, "escaped": 6, "quoted": 4}

@@ -470,3 +470,44 @@ def test_a_layout_of_another_size_is_refused(clip, draw):
         draw(clip, layout="nturgb+d")
     with pytest.raises(ValueError, match=r"no layout is named 'cocoo' \(nearest: coco\)"):
         draw(clip, layout="cocoo")
+
+
+# --- overview
+
+
+def quality_table(**columns):
+    import pandas as pd
+
+    return pd.DataFrame({"frame_dir": list("abcd"), "people": [1, 1, 2, 5], "frames": [40, 50, 60, 70], **columns})
+
+
+def test_an_overview_counts_clips_by_people():
+    axes = plot.overview(quality_table())
+    assert [ax.get_xlabel() for ax in axes] == ["person slots", "frames"]
+    counts = {round(bar.get_x() + bar.get_width() / 2): bar.get_height() for bar in axes[0].patches}
+    assert counts == {1: 2, 2: 1, 5: 1}
+
+
+def test_an_overview_counts_each_clip_once():
+    shares = np.random.default_rng(0).uniform(0, 1, 4)
+    *_, ax = plot.overview(quality_table(missing_joints=shares))
+    assert ax.get_xlabel() == "share of missing joints"
+    assert sum(bar.get_height() for bar in ax.patches) == 4
+
+
+def test_an_overview_leaves_out_what_was_not_measured():
+    axes = plot.overview(quality_table(mean_score=[np.nan] * 4))
+    assert len(axes) == 2
+    assert axes[0].figure.axes == axes
+
+
+def test_an_overview_draws_on_the_axes_it_is_given():
+    _, axes = plt.subplots(1, 3)
+    assert plot.overview(quality_table(), axes=axes) == [axes[0], axes[1]]
+    with pytest.raises(ValueError, match="2 axes are needed, for people, frames; found 1"):
+        plot.overview(quality_table(), axes=axes[:1])
+
+
+def test_an_overview_of_something_else_is_refused():
+    with pytest.raises(ValueError, match=r"expected the table of pysklnb\.quality, found the columns frame_dir"):
+        plot.overview(quality_table()[["frame_dir"]])

@@ -232,7 +232,7 @@ def test_lessons_become_rare_where_they_do_not_help(monkeypatch):
 
     monkeypatch.setattr(idioms, "Template", Counted)
     read(pickle.dumps([{"a": [number]} for number in range(5000)], 4))
-    assert 200 < len(lessons) < 300
+    assert 500 < len(lessons) < 600
 
 
 # ----------------------------------------------------------------------------------------------------

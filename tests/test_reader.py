@@ -26,7 +26,7 @@ import pytest
 
 from pysklnb import FormatError, UnsafePickleError, reader
 from pysklnb.reader import _NAMES, _UNNEEDED, read
-from pysklnb.sources import ArrayHandle
+from pysklnb.sources import ArrayHandle, BytesSource
 
 PROTOCOLS = range(6)
 CODES = ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
@@ -576,15 +576,13 @@ UNSAFE = {
     "ordered_dict_state": (ORDERED + b")R}b", "BUILD on a value of type OrderedDict"),
 }
 
-ADVICE = "Nothing was imported or run"
-
 
 @pytest.mark.parametrize(("body", "message"), UNSAFE.values(), ids=UNSAFE)
 def test_what_data_does_not_need_is_refused_by_name(body, message):
     with pytest.raises(UnsafePickleError, match=message) as caught:
         read(pickled(body))
     assert re.match(r"<bytes>: byte \d+: the pickle asks for ", str(caught.value))
-    assert ADVICE in str(caught.value)
+    assert "Nothing was imported or run" in str(caught.value)
 
 
 @pytest.mark.parametrize("op", _UNNEEDED, ids=_UNNEEDED.values())
@@ -694,7 +692,6 @@ BROKEN = {
     "deep_nest": (b"]" * 40 + b"a" * 39, "nested more than 16 deep"),
     "deep_tuples": (b")" + b"\x85" * 60, "nested more than 16 deep"),
     "cycle": (b"]q\0h\0a", "nested more than 16 deep"),
-    "cycle_of_dicts": (b"}q\0}q\1" + text("a") + b"h\0s" + b"K\x01\x85q\x02" + text("b"), "on the stack"),
     "cycle_through_dict": (b"}q\0" + text("a") + b"h\0s", "nested more than 16 deep"),
     "two_to_the_fifteen": (nest(15), "the data unfolds to over [0-9,]+ values"),
     "two_to_the_hundred": (nest(100), "the data unfolds to over [0-9,]+ values"),
@@ -764,7 +761,7 @@ def test_names_that_are_allowed_are_those_of_good_files_only():
     }
 
 
-def test_no_change_reaches_numpy(monkeypatch):
+def test_no_change_reaches_numpy():
     """A BUILD on a function sets its attributes; `pickle.loads` lets it."""
     data = pickled(named("numpy.core.multiarray", "_reconstruct") + b"}" + text("__doc__") + text("gone") + b"sb")
     before = np.ndarray.__doc__, np.empty.__doc__
@@ -817,8 +814,11 @@ OTHERS = {
     "random": (random.Random(3).randbytes(1000), "is no pickle"),
     "terminal_codes": (b"\x1b[31mred\x1b[0m\n", r"it begins with b'\\x1b\[31mred"),
     "later_protocol": (b"\x80\x09]q\0.", "pickle protocol 9 is announced. Protocols 0 to 5 exist"),
-    "two_pickles": (pickle.dumps([1], 2) * 2, r"9 bytes follow the end of the pickle\. .* save each to its own file"),
-    "newline_at_the_end": (pickle.dumps([1], 2) + b"\n", "1 bytes follow the end of the pickle"),
+    "two_pickles": (
+        pickle.dumps([1], 2) * 2,
+        r"byte 9: the pickle ends here, but the file has 18 bytes\. .* save each to its own file",
+    ),
+    "newline_at_the_end": (pickle.dumps([1], 2) + b"\n", "byte 9: the pickle ends here, but the file has 10 bytes"),
     "cut_download": (pickle.dumps(clips(3), 2)[:-2000], "it is truncated. Probably a download was interrupted"),
 }
 
@@ -929,14 +929,33 @@ def test_flood_of_short_instructions_takes_time_and_memory_of_its_size_only(unit
     assert peak_memory(outcome) < 40 * len(data)
 
 
+def seconds(data):
+    began = time.process_time()
+    with contextlib.suppress(*ERRORS):
+        read(data)
+    return time.process_time() - began
+
+
 def test_long_dict_is_not_compared_with_every_other():
     """Quadratic if a template may be as long as the file."""
-    tuple_ = b"(" + b"K\1" * 100_000 + b"t"
-    data = b"\x80\x02](" + text("a") + b"q\0" + (b"}h\0" + tuple_ + b"s") * 2 + b"}" * 100_000 + b"e."
-    began = time.process_time()
-    with contextlib.suppress(FormatError):
-        read(data)
-    assert time.process_time() - began < 3
+    numbers = b"(" + b"K\1" * 100_000 + b"t"
+    data = b"\x80\x02](" + text("a") + b"q\0" + (b"}h\0" + numbers + b"s") * 2 + b"}" * 100_000 + b"e."
+    assert seconds(data) < 3
+
+
+def test_many_templates_do_not_slow_down_what_none_of_them_fits():
+    """As many dicts as there are templates, each of 4 KB, then tens of thousands of three bytes."""
+    keys = b"".join(text(f"key{number}") + b"q" + bytes([number]) for number in range(100))
+    eights = b"".join(b"h" + bytes([number]) + b"(" + b"J\1\0\0\0" * 8 + b"t" for number in range(80))
+    widths = itertools.product((b"K\1", b"M\1\1"), repeat=5)
+    ends = (b"".join(b"h" + bytes([90 + n]) + width for n, width in enumerate(each)) for each in widths)
+    lessons = b"".join(b"}(" + eights + end + b"u" for end in ends)
+    start = b"\x80\x04](" + keys + lessons
+    data = start + lessons + b"e."
+    machine = reader._Machine(BytesSource(data), data)
+    machine.run()
+    assert len(machine.templates.known) == 32
+    assert seconds(start + b"}h\0" * 60_000 + b"e.") < 3
 
 
 def test_tuples_that_hash_alike_are_not_compared_with_each_other():
@@ -944,10 +963,9 @@ def test_tuples_that_hash_alike_are_not_compared_with_each_other():
     two = (b"J\xff\xff\xff\xff", b"J\xfe\xff\xff\xff")
     tuples = itertools.islice(itertools.product(two, repeat=20), 20_000)
     items = b"".join(b"}h\0(" + b"".join(ints) + b"ts" for ints in tuples)
-    began = time.process_time()
-    value = read(b"\x80\x02](" + text("a") + b"q\0" + items + b"e.")
-    assert time.process_time() - began < 3
-    assert len(value) == 20_001
+    data = b"\x80\x02](" + text("a") + b"q\0" + items + b"e."
+    assert seconds(data) < 3
+    assert len(read(data)) == 20_001
 
 
 def test_list_of_clips_that_is_shared_counts_as_often_as_it_is_reached():
