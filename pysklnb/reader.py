@@ -195,7 +195,7 @@ class _Machine:
                 pos += 1
                 # Most of a data set is dicts; of the rest, the commonest instructions come first.
                 if op == 0x7D:  # EMPTY_DICT
-                    pos = self.take_dict(start)
+                    pos = self.take_dicts(start)
                 elif op == 0x68 or op == 0x6A:  # BINGET, LONG_BINGET
                     if op == 0x68:
                         stack.append(self.get(buffer[pos], start))
@@ -513,17 +513,20 @@ class _Machine:
 
     # -- containers
 
-    def take_dict(self, pos: int) -> int:
-        """Push the dict that begins at `pos`: whole, if a template fits, or an empty one, to be filled."""
-        taken = self.templates.take(pos, self.frame_end) if self.templates else None
-        if taken is None or self.templates is None:
+    def take_dicts(self, pos: int) -> int:
+        """Push the dict that begins at `pos`: whole, with those that follow it, if templates fit; else empty."""
+        templates, buffer = self.templates, self.buffer
+        taken = templates.take(pos, self.frame_end) if templates else None
+        if taken is None:
             self.new({}, pos)
             return pos + 1
-        value, end = taken
-        self.stack.append(value)
-        self.frame_end = self.templates.frame_end
-        self.release(end)
-        return end
+        while taken and templates:
+            value, pos = taken
+            self.stack.append(value)
+            self.frame_end = templates.frame_end
+            taken = templates.take(pos, self.frame_end) if buffer[pos : pos + 1] == b"}" else None
+        self.release(pos)
+        return pos
 
     def new(self, value: Any, pos: int) -> None:
         self.count_container(pos)
