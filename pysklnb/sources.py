@@ -12,7 +12,7 @@ import re
 import stat
 import weakref
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -179,15 +179,16 @@ class ArrayHandle:
             The bytes are not what the file said, or the file changed since it was opened.
         """
         dtype, encoding, order, swapped = self.form
-        array = np.empty(self.stored_shape, dtype, order="F" if order == "F" else "C")
-        if array.nbytes:
-            target = array.T if order == "F" else array
-            if encoding == "raw":
-                self.source.read_into(self.offset, target)
-            else:
-                target.reshape(-1).view(np.uint8)[:] = np.frombuffer(self._decoded(array.nbytes), np.uint8)
-            if swapped:
-                array.byteswap(inplace=True)
+        memory: Literal["C", "F"] = "F" if order == "F" else "C"
+        if encoding == "raw":
+            array = np.empty(self.stored_shape, dtype, order=memory)
+            if array.nbytes:
+                self.source.read_into(self.offset, array.T if memory == "F" else array)
+        else:
+            flat = np.frombuffer(self._decoded(self.nbytes), dtype)
+            array = flat.reshape(self.stored_shape, order=memory).copy(order=memory)
+        if swapped:
+            array.byteswap(inplace=True)
         return array if isinstance(order, str) else array.transpose(order).copy(order="K")
 
     def _decoded(self, nbytes: int) -> bytes:
