@@ -16,7 +16,6 @@ import re
 import struct
 import subprocess
 import sys
-import time
 import tracemalloc
 import warnings
 import zipfile
@@ -910,6 +909,7 @@ def peak_memory(run):
         tracemalloc.stop()
 
 
+@pytest.mark.timeout(20)
 @pytest.mark.parametrize("unit", FLOODS.values(), ids=FLOODS)
 def test_flood_of_short_instructions_takes_time_and_memory_of_its_size_only(unit):
     size = 20_000
@@ -923,26 +923,27 @@ def test_flood_of_short_instructions_takes_time_and_memory_of_its_size_only(unit
         with contextlib.suppress(*ERRORS):
             touch(read(data))
 
-    began = time.process_time()
-    outcome()
-    assert time.process_time() - began < 2
     assert peak_memory(outcome) < 40 * len(data)
 
 
-def seconds(data):
-    began = time.process_time()
+# Each of these takes a moment, and without its bound half a minute at least: the time-out is the claim.
+BOUNDED = pytest.mark.timeout(20)
+
+
+def attempt(data):
     with contextlib.suppress(*ERRORS):
         read(data)
-    return time.process_time() - began
 
 
+@BOUNDED
 def test_long_dict_is_not_compared_with_every_other():
     """Quadratic if a template may be as long as the file."""
-    numbers = b"(" + b"K\1" * 100_000 + b"t"
-    data = b"\x80\x02](" + text("a") + b"q\0" + (b"}h\0" + numbers + b"s") * 2 + b"}" * 100_000 + b"e."
-    assert seconds(data) < 3
+    numbers = b"(" + b"K\1" * 250_000 + b"t"
+    data = b"\x80\x02](" + text("a") + b"q\0" + (b"}h\0" + numbers + b"s") * 2 + b"}" * 250_000 + b"e."
+    attempt(data)
 
 
+@BOUNDED
 def test_many_templates_do_not_slow_down_what_none_of_them_fits():
     """As many dicts as there are templates, each of 4 KB, then tens of thousands of three bytes."""
     keys = b"".join(text(f"key{number}") + b"q" + bytes([number]) for number in range(100))
@@ -955,17 +956,17 @@ def test_many_templates_do_not_slow_down_what_none_of_them_fits():
     machine = reader._Machine(BytesSource(data), data)
     machine.run()
     assert len(machine.templates.known) == 32
-    assert seconds(start + b"}h\0" * 60_000 + b"e.") < 3
+    attempt(start + b"}h\0" * 250_000 + b"e.")
 
 
+@BOUNDED
 def test_tuples_that_hash_alike_are_not_compared_with_each_other():
     """hash(-1) == hash(-2): of n numbers 2**n tuples can be made that all look the same to a dict."""
     two = (b"J\xff\xff\xff\xff", b"J\xfe\xff\xff\xff")
-    tuples = itertools.islice(itertools.product(two, repeat=20), 20_000)
+    tuples = itertools.islice(itertools.product(two, repeat=20), 60_000)
     items = b"".join(b"}h\0(" + b"".join(ints) + b"ts" for ints in tuples)
     data = b"\x80\x02](" + text("a") + b"q\0" + items + b"e."
-    assert seconds(data) < 3
-    assert len(read(data)) == 20_001
+    assert len(read(data)) == 60_001
 
 
 def test_list_of_clips_that_is_shared_counts_as_often_as_it_is_reached():
@@ -1077,7 +1078,7 @@ SEEDS = {
 def test_damaged_files_give_values_or_one_of_two_errors(protocol, value):
     rng = random.Random(protocol)
     data = pickle.dumps(value, protocol)
-    began, refused = time.process_time(), 0
+    refused = 0
     for _ in range(200):
         try:
             touch(read(mutated(data, rng)))
@@ -1087,7 +1088,6 @@ def test_damaged_files_give_values_or_one_of_two_errors(protocol, value):
             assert str(error).isprintable()  # noqa: PT017
             assert len(str(error)) < 600  # noqa: PT017
     assert refused > 60
-    assert time.process_time() - began < 10
 
 
 @pytest.mark.parametrize("data", PYTHON2.values(), ids=PYTHON2)
