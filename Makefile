@@ -12,7 +12,7 @@ NEW_VENV = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
 	". Name a newer one: make PYTHON=python3.12 ...")' && $(PYTHON) -m venv --clear
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test unit notebook-test lint types notebooks bench-open test-oldest lock clean
+.PHONY: help lab test unit notebook-test lint types notebooks bench-open bench-validate test-oldest miniatures lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ notebooks: .venv/.installed ## execute all notebooks and store them cleanly
 bench-open: .venv/.installed ## time the opening of a file as big as NTU60's
 	$(BIN)/python benchmarks/bench_open.py
 
+bench-validate: .venv/.installed ## time the validation of a file as big as NTU60's
+	$(BIN)/python benchmarks/bench_validate.py
+
 # Notebooks are for the locked versions. Old versions of matplotlib and pandas call what was deprecated
 # after they were made: a DeprecationWarning is shown here, any other warning is an error as always.
 test-oldest: ## unit tests on the lowest versions that pyproject.toml allows
@@ -51,6 +54,9 @@ test-oldest: ## unit tests on the lowest versions that pyproject.toml allows
 	.venv-oldest/bin/uv pip install --quiet --python .venv-oldest/bin/python \
 		--resolution lowest-direct --build-constraint constraints.txt -e '.[test]'
 	.venv-oldest/bin/pytest -W default::DeprecationWarning --ignore=tests/test_notebooks.py
+
+miniatures: .venv/.installed ## make the bundled files anew
+	$(BIN)/python tools/make_miniatures.py
 
 lock: .venv/.installed ## renew constraints.txt
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --upgrade \

@@ -6,7 +6,7 @@ from .cards import catalog
 from .dataset import Dataset, load, save
 from .samples import find, sample
 from .sources import FormatError, UnsafePickleError
-from .validation import validate
+from .validation import quality, validate
 
 __version__ = "0.1.0"
 
@@ -19,6 +19,7 @@ __all__ = [
     "layouts",
     "load",
     "plot",
+    "quality",
     "sample",
     "save",
     "validate",

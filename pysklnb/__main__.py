@@ -1,29 +1,49 @@
-"""The command line: ``python -m pysklnb describe FILE``."""
+"""The command line: ``python -m pysklnb describe FILE`` and ``python -m pysklnb validate FILE``."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
+from .cards import catalog
 from .dataset import load
+from .validation import UNOPENED, validate
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; return 0, or 2 if the file cannot be opened."""
+    """Run one command; return 0, 1 if the file has errors, or 2 if it cannot be opened."""
     parser = argparse.ArgumentParser(
         prog="python -m pysklnb", description="Look at skeleton files without running them."
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    describe = commands.add_parser("describe", help="say in words what a file is")
-    describe.add_argument("file", help="a skeleton pickle, or a folder of one-video pickles")
+    of_files = argparse.ArgumentParser(add_help=False)
+    of_files.add_argument("file", help="a skeleton pickle, or a folder of one-video pickles")
+    commands.add_parser("describe", parents=[of_files], help="say in words what a file is")
+    check = commands.add_parser("validate", parents=[of_files], help="say everything that is wrong with a file")
+    check.add_argument(
+        "--dataset", choices=list(catalog), metavar="NAME", help=f"what it is meant to be: {', '.join(catalog)}"
+    )
     options = parser.parse_args(arguments)
+    return _describe(options.file) if options.command == "describe" else _validate(options.file, options.dataset)
+
+
+def _describe(file: str) -> int:
     try:
-        ds = load(options.file)
+        ds = load(file)
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
     print(ds.describe())
     return 0
+
+
+def _validate(file: str, dataset: str | None) -> int:
+    report = validate(file, dataset=dataset)
+    if UNOPENED & report.counts.keys():
+        print(report.findings[0].message, file=sys.stderr)
+        return 2
+    print(report)
+    return 0 if report.ok else 1
 
 
 if __name__ == "__main__":

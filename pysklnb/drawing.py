@@ -225,6 +225,7 @@ def overview(table: pd.DataFrame, *, axes: Sequence[Axes] | None = None) -> list
     'person slots'
     """
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import MaxNLocator
 
     measures = [name for name in _MEASURES if name in table and table[name].notna().any()]
     if not measures:
@@ -232,9 +233,7 @@ def overview(table: pd.DataFrame, *, axes: Sequence[Axes] | None = None) -> list
     if axes is None:
         columns = min(3, len(measures))
         rows = -(-len(measures) // columns)
-        figure, grid = plt.subplots(
-            rows, columns, figsize=(3 * columns, 1.9 * rows), layout="constrained", squeeze=False
-        )
+        _, grid = plt.subplots(rows, columns, figsize=(3 * columns, 1.9 * rows), layout="constrained", squeeze=False)
         for spare in grid.flat[len(measures) :]:
             spare.remove()
         axes = list(grid.flat[: len(measures)])
@@ -242,10 +241,10 @@ def overview(table: pd.DataFrame, *, axes: Sequence[Axes] | None = None) -> list
         raise ValueError(f"{len(measures)} axes are needed, for {', '.join(measures)}; found {len(axes)}")
     for ax, name in zip(axes, measures, strict=False):
         values = table[name].dropna().to_numpy()
-        few = np.unique(values)
-        if values.dtype.kind in "iu" and len(few) <= 12:
-            ax.bar(few, [np.count_nonzero(values == value) for value in few], color=_INK)
-            ax.xaxis.get_major_locator().set_params(integer=True)
+        several, counts = np.unique(values, return_counts=True)
+        if len(several) <= 12 and (several % 1 == 0).all():
+            ax.bar(several, counts, color=_INK)
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         else:
             ax.hist(values, bins=20, color=_INK)
         ax.set_xlabel(_MEASURES[name], color=_INK)

@@ -35,9 +35,7 @@ def test_a_built_in_layout_has_its_joints_edges_and_root(layout, V, edges, root)
 @pytest.mark.parametrize(
     ("layout", "joints"),
     [
-        pytest.param(
-            layouts.coco, {0: "nose", 5: "left_shoulder", 10: "right_wrist", 16: "right_ankle"}, id="coco"
-        ),
+        pytest.param(layouts.coco, {0: "nose", 5: "left_shoulder", 10: "right_wrist", 16: "right_ankle"}, id="coco"),
         pytest.param(
             layouts.openpose,
             {
@@ -62,9 +60,7 @@ def test_a_built_in_layout_has_its_joints_edges_and_root(layout, V, edges, root)
             },
             id="nturgb+d",
         ),
-        pytest.param(
-            layouts.handmp, {0: "wrist", 4: "thumb_tip", 5: "index_mcp", 20: "pinky_tip"}, id="handmp"
-        ),
+        pytest.param(layouts.handmp, {0: "wrist", 4: "thumb_tip", 5: "index_mcp", 20: "pinky_tip"}, id="handmp"),
     ],
 )
 def test_joints_stand_where_the_format_has_them(layout, joints):
@@ -75,9 +71,7 @@ def test_joints_stand_where_the_format_has_them(layout, joints):
     ("layout", "left", "right"),
     [
         pytest.param(layouts.coco, range(1, 17, 2), range(2, 17, 2), id="coco-odd-is-left"),
-        pytest.param(
-            layouts.openpose, [5, 6, 7, 11, 12, 13, 15, 17], [2, 3, 4, 8, 9, 10, 14, 16], id="openpose"
-        ),
+        pytest.param(layouts.openpose, [5, 6, 7, 11, 12, 13, 15, 17], [2, 3, 4, 8, 9, 10, 14, 16], id="openpose"),
         pytest.param(
             layouts.nturgbd,
             [4, 5, 6, 7, 12, 13, 14, 15, 21, 22],
@@ -127,9 +121,7 @@ def test_an_edge_has_the_side_of_its_sided_joint(layout):
 def test_every_sided_joint_has_its_counterpart(layout):
     assert [left for left, _ in layout.pairs] == indices_of(layout, "left")
     assert sorted(right for _, right in layout.pairs) == indices_of(layout, "right")
-    assert all(
-        layout.joints[a].split("_", 1)[1] == layout.joints[b].split("_", 1)[1] for a, b in layout.pairs
-    )
+    assert all(layout.joints[a].split("_", 1)[1] == layout.joints[b].split("_", 1)[1] for a, b in layout.pairs)
 
 
 @each_layout
@@ -145,8 +137,7 @@ def test_the_mirror_takes_left_joints_to_right_ones(layout):
     keypoint = np.arange(layout.V)[np.newaxis, np.newaxis, :, np.newaxis]
     mirrored = keypoint[:, :, layout.mirror].ravel()
     swapped = [
-        layout.joints[j].replace("left", "?").replace("right", "left").replace("?", "right")
-        for j in range(layout.V)
+        layout.joints[j].replace("left", "?").replace("right", "left").replace("?", "right") for j in range(layout.V)
     ]
     assert [layout.joints[j] for j in mirrored] == swapped
 
@@ -196,12 +187,8 @@ def test_a_joint_without_its_counterpart_has_a_side_but_no_pair():
     ("joints", "edges", "root", "message"),
     [
         pytest.param("", "", None, "it has no joints", id="no-joints"),
-        pytest.param(
-            "hip hip neck", "", None, "the joint 'hip' is named more than once", id="same-name-twice"
-        ),
-        pytest.param(
-            "hip neck", "hip-nekc", None, r"edge 'hip-nekc': .*'nekc' \(nearest: neck\)", id="unknown-joint"
-        ),
+        pytest.param("hip hip neck", "", None, "the joint 'hip' is named more than once", id="same-name-twice"),
+        pytest.param("hip neck", "hip-nekc", None, r"edge 'hip-nekc': .*'nekc' \(nearest: neck\)", id="unknown-joint"),
         pytest.param("hip neck", "hip-foot", None, r"'foot' \(known: hip, neck\)", id="unlike-any-joint"),
         pytest.param(
             "hip neck",
@@ -211,16 +198,10 @@ def test_a_joint_without_its_counterpart_has_a_side_but_no_pair():
             id="no-such-index",
         ),
         pytest.param("hip neck", [(0, -1)], None, "no joint has the index -1", id="negative-index"),
-        pytest.param(
-            "hip neck", "hip-hip", None, "edge 'hip-hip': joins 'hip' to itself", id="joint-to-itself"
-        ),
-        pytest.param(
-            "hip neck", "hip-neck neck-hip", None, "'neck' and 'hip' are joined already", id="edge-twice"
-        ),
+        pytest.param("hip neck", "hip-hip", None, "edge 'hip-hip': joins 'hip' to itself", id="joint-to-itself"),
+        pytest.param("hip neck", "hip-neck neck-hip", None, "'neck' and 'hip' are joined already", id="edge-twice"),
         pytest.param("hip neck", "hip", None, "edge 'hip': expected two joints or more", id="one-ended-edge"),
-        pytest.param(
-            "hip neck", "", "heap", r"root: no joint is named 'heap' \(nearest: hip\)", id="unknown-root"
-        ),
+        pytest.param("hip neck", "", "heap", r"root: no joint is named 'heap' \(nearest: hip\)", id="unknown-root"),
     ],
 )
 def test_a_faulty_layout_says_what_is_wrong(joints, edges, root, message):

@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 
+from pysklnb import sample
 from pysklnb.__main__ import main
 
 
@@ -15,15 +16,45 @@ def test_describe_prints_what_a_file_is(tmp_path, capsys):
     assert capsys.readouterr().out.startswith("data.pkl: 1 clip of 2D skeletons with 17 joints (coco)\n")
 
 
+def test_validate_prints_the_report_and_gives_status_0_without_errors(capsys):
+    assert main(["validate", str(sample("ntu60_3danno"))]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith("ntu60_3danno.pkl: 40 clips, 0 errors, 0 warnings, 2 notes\n")
+    assert printed.err == ""
+
+
+def test_validate_gives_status_1_with_errors(tmp_path, capsys):
+    (tmp_path / "data.pkl").write_bytes(pickle.dumps([{"frame_dir": "a", "label": 3, "total_frames": 2}]))
+    assert main(["validate", str(tmp_path / "data.pkl")]) == 1
+    assert "error [keypoint-missing]" in capsys.readouterr().out
+
+
+def test_validate_takes_the_name_of_a_data_set(capsys):
+    assert main(["validate", str(sample("ntu60_3danno")), "--dataset", "ntu60_hrnet"]) == 1
+    assert "error [keypoint-coordinates], 40 times" in capsys.readouterr().out
+
+
+def test_an_unknown_data_set_is_told_with_those_that_are_known(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["validate", str(sample("ntu60_3danno")), "--dataset", "ntu61"])
+    assert "invalid choice: 'ntu61' (choose from " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["describe", "validate"])
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "is empty"), (pickle.dumps(print), "builtins.print"), (None, "no such file")],
-    ids=["empty", "unsafe", "missing"],
+    [
+        (b"", "is empty"),
+        (pickle.dumps(print), "builtins.print"),
+        (pickle.dumps((1, 2)), "holds a tuple"),
+        (None, "no such file"),
+    ],
+    ids=["empty", "unsafe", "of another form", "missing"],
 )
-def test_a_file_that_cannot_be_opened_gives_one_sentence_and_status_2(content, message, tmp_path, capsys):
+def test_a_file_that_cannot_be_opened_gives_one_sentence_and_status_2(command, content, message, tmp_path, capsys):
     if content is not None:
         (tmp_path / "data.pkl").write_bytes(content)
-    assert main(["describe", str(tmp_path / "data.pkl")]) == 2
+    assert main([command, str(tmp_path / "data.pkl")]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
     assert message in printed.err
@@ -33,3 +64,4 @@ def test_a_file_that_cannot_be_opened_gives_one_sentence_and_status_2(content, m
 def test_the_module_runs_as_a_command():
     done = subprocess.run([sys.executable, "-m", "pysklnb", "--help"], capture_output=True, text=True, check=True)
     assert "describe" in done.stdout
+    assert "validate" in done.stdout

@@ -53,9 +53,7 @@ def printed(text, name="stdout"):
 
 
 SECTION = [
-    cell
-    for count in range(2, 12)
-    for cell in (markdown("Look:"), code("picture", count, shown("image/png", "iVBO")))
+    cell for count in range(2, 12) for cell in (markdown("Look:"), code("picture", count, shown("image/png", "iVBO")))
 ]
 GOOD = {
     "nbformat": 4,
@@ -281,13 +279,9 @@ def unmade(tmp_path):
 
     def write(*sources):
         path = tmp_path / "01_unmade.ipynb"
-        cells = [
-            code(source, None, execution={"busy": 1}) | {"id": f"c{n}"} for n, source in enumerate(sources)
-        ]
+        cells = [code(source, None, execution={"busy": 1}) | {"id": f"c{n}"} for n, source in enumerate(sources)]
         path.write_text(
-            json.dumps(
-                GOOD | {"cells": cells, "metadata": {"widgets": {}, "language_info": {"name": "python"}}}
-            )
+            json.dumps(GOOD | {"cells": cells, "metadata": {"widgets": {}, "language_info": {"name": "python"}}})
         )
         return path
 

@@ -30,6 +30,8 @@ ROOMS = (
     "description",
     "dataset",
     "samples",
+    "report",
+    "validation",
     "drawing",
     "__init__",
     "__main__",
@@ -92,7 +94,7 @@ def test_the_version_is_the_same_wherever_it_is_written():
 
 def test_the_public_surface_is_what_the_package_promises():
     errors = ["FormatError", "UnsafePickleError"]
-    names = ["catalog", "find", "layouts", "load", "plot", "sample", "save"]
+    names = ["catalog", "find", "layouts", "load", "plot", "quality", "sample", "save", "validate"]
     assert sorted(pysklnb.__all__) == ["Dataset", *errors, *names]
     assert all(hasattr(pysklnb, name) for name in pysklnb.__all__)
 

@@ -102,9 +102,7 @@ def test_find_reads_the_home_folder_in_the_variable(miniatures, data, monkeypatc
 
 
 def test_find_says_what_to_do_when_neither_is_there(miniatures, capsys):
-    message = (
-        r"no miniature of gym_hrnet .*\. For the real file: set PYSKLNB_DATA to the folder .* gym_hrnet\.pkl"
-    )
+    message = r"no miniature of gym_hrnet .*\. For the real file: set PYSKLNB_DATA to the folder .* gym_hrnet\.pkl"
     with pytest.raises(FileNotFoundError, match=message):
         find("gym_hrnet")
     assert capsys.readouterr().out == ""

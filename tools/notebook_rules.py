@@ -117,9 +117,7 @@ def no_absolute_path(notebook):
         texts = ["".join(cell["source"])]
         for output in cell.get("outputs", []):
             texts += ["".join(output.get("text", ""))]
-            texts += [
-                "".join(data) for form, data in output.get("data", {}).items() if form.startswith("text/")
-            ]
+            texts += ["".join(data) for form, data in output.get("data", {}).items() if form.startswith("text/")]
         if any(re.search(ABSOLUTE_PATH, text) for text in texts):
             yield f"cell {place} shows an absolute path"
 

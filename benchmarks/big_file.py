@@ -1,0 +1,94 @@
+"""A file in the form of ntu60_hrnet, as large as one likes, and how memory is measured while it is read."""
+
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+import pysklnb
+
+CLIPS = 56_578  # of ntu60_hrnet
+CACHE = Path(__file__).parents[1] / ".bench-cache"
+
+
+def big_file(cache, clips, protocol):
+    """Give the path of a file with so many clips; write it if the cache folder does not have it."""
+    cache.mkdir(exist_ok=True)
+    path = cache / f"open-{clips}-protocol{protocol}.pkl"
+    if not path.exists():
+        write_file(path, clips, protocol)
+    return path
+
+
+def write_file(path, clips, protocol):
+    """T from 32 to 160, one person or two, 15 kB a clip on disk in protocol 2."""
+    rng = np.random.default_rng(0)
+    pixels = rng.normal((960, 540), 150, (2, 300, 17, 2)).astype(np.float16)
+    scores = rng.normal(0.9, 0.05, (2, 300, 17)).astype(np.float16)
+    annotations = []
+    for number in range(clips):
+        people, start, frames = 1 + (number % 4 == 0), rng.integers(0, 140), int(rng.integers(32, 160))
+        shape = tuple(int(side) for side in ("1080", "1920"))  # a new object each time, as in a real file
+        name = f"S{number // 4000 + 1:03}C{number % 3 + 1:03}P{number % 40:03}R001A{number % 60 + 1:03}-{number}"
+        annotations.append(
+            {
+                "frame_dir": name,
+                "label": number % 60,
+                "img_shape": shape,
+                "original_shape": shape,
+                "total_frames": frames,
+                "keypoint": pixels[:people, start : start + frames],
+                "keypoint_score": scores[:people, start : start + frames],
+            }
+        )
+    ids = [clip["frame_dir"] for clip in annotations]
+    split = {"xsub_train": ids[: clips * 2 // 3], "xsub_val": ids[clips * 2 // 3 :]}
+    pysklnb.save({"split": split, "annotations": annotations}, path, protocol=protocol, overwrite=True)
+
+
+def private_memory():
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("RssAnon"):
+            return int(line.split()[1]) / 1000
+    raise SystemExit("Memory is measured with /proc, which this system does not have.")
+
+
+def run_once(work):
+    """Do the work in this process; print seconds and, at its highest, megabytes of private memory."""
+    highest = [private_memory()]
+    begin, done = highest[0], threading.Event()
+
+    def watch():
+        while not done.wait(0.02):  # seldom: whoever reads much has to share the interpreter with this thread
+            highest.append(private_memory())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    start = time.perf_counter()
+    kept = work()
+    seconds = time.perf_counter() - start
+    highest.append(private_memory())
+    done.set()
+    watcher.join()
+    del kept
+    print(seconds, max(highest) - begin)
+
+
+def compare(script, option, ways, path, rounds):
+    """Let a script do its work one way after the other, each in a process of its own; give the medians."""
+
+    def measure(way):
+        command = [sys.executable, script, option, way, str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return [float(number) for number in done.stdout.split()]
+
+    measure("pickle")  # brings the file into the system's cache, for all
+    found = {way: [] for way in ways}
+    for _ in range(rounds):
+        for way in ways:
+            found[way].append(measure(way))
+    return {way: [statistics.median(column) for column in zip(*rows, strict=True)] for way, rows in found.items()}
