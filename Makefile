@@ -12,7 +12,8 @@ NEW_VENV = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
 	". Name a newer one: make PYTHON=python3.12 ...")' && $(PYTHON) -m venv --clear
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test unit notebook-test lint types notebooks bench-open bench-validate test-oldest miniatures lock clean
+.PHONY: help lab test unit notebook-test lint types notebooks bench-open bench-validate bench-decompress \
+	test-oldest miniatures lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +46,9 @@ bench-open: .venv/.installed ## time the opening of a file as big as NTU60's
 
 bench-validate: .venv/.installed ## time the validation of a file as big as NTU60's
 	$(BIN)/python benchmarks/bench_validate.py
+
+bench-decompress: .venv/.installed ## time decompress against a plain loop
+	$(BIN)/python benchmarks/bench_decompress.py
 
 # Notebooks are for the locked versions. Old versions of matplotlib and pandas call what was deprecated
 # after they were made: a DeprecationWarning is shown here, any other warning is an error as always.

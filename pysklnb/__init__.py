@@ -3,6 +3,7 @@
 from . import drawing as plot
 from . import layouts
 from .cards import catalog
+from .compression import compress, decompress
 from .dataset import Dataset, load, save
 from .samples import find, sample
 from .sources import FormatError, UnsafePickleError
@@ -15,6 +16,8 @@ __all__ = [
     "FormatError",
     "UnsafePickleError",
     "catalog",
+    "compress",
+    "decompress",
     "find",
     "layouts",
     "load",

@@ -165,7 +165,7 @@ class Dataset:
             return self._view(self._places[key], ("slice", (key.start, key.stop, key.step)))
         place = operator.index(key)
         if not -len(self) <= place < len(self):
-            raise IndexError(f"clip {place} of a data set of {len(self):,} clips.")
+            raise IndexError(f"no clip {place}: this data set has {len(self):,} clips.")
         record = self._records[self._places[place]]
         return None if record is None else Annotation(record)
 

@@ -107,6 +107,8 @@ def _arrays(clips: Sequence[Mapping[str, Any]]) -> _Arrays:
 
 def _headline(outline: Outline, shapes: Counter[tuple[int, ...]], layout: tuple[str, str] | None) -> str:
     number = _number(outline.count, "clip")
+    if not outline.clips:
+        return number
     if not shapes:
         return f"{number} without keypoints" + (" (an index: they are in kpfiles)" if _is_index(outline.clips) else "")
     axes = [shape[-2:] for shape in shapes]
@@ -179,7 +181,7 @@ def _shapes(shapes: Counter[tuple[int, ...]]) -> list[tuple[str, str]]:
     full = [shape for shape in shapes if len(shape) == 4]
     if full:
         m, t, v, c = zip(*full, strict=True)
-        meaning = {2: "x, y in pixels", 3: "x, y, z in metres"}
+        meaning = {2: "x, y in pixels", 3: "x, y, z, documented in metres"}
         coordinates = " or ".join(f"{n}: {meaning.get(n, 'unknown')}" for n in sorted(set(c)))
         words = f"M {_range(m, 'person slot')}, T {_range(t, 'frame')}, V {_range(v, 'joint')}, C {coordinates}"
         rows.append(("[M, T, V, C]", words))

@@ -138,8 +138,9 @@ _NO_SKELETONS = "That is no skeleton file."
 
 
 def _shown(text: str | bytes) -> str:
-    """Text from the file, short and escaped."""
-    return ascii(text) if len(text) <= 60 else ascii(text[:57]) + "..."
+    """Text from the file, escaped and short."""
+    shown = ascii(text)
+    return shown if len(shown) <= 80 else f"{shown[:77]}..."
 
 
 _KINDS = {
@@ -309,8 +310,8 @@ class _Machine:
 
     def refuse(self, pos: int, what: str, advice: str = "") -> NoReturn:
         advice = advice or (
-            "If you trust whoever made the file, ask for plain dicts, lists, numbers and numpy arrays; "
-            "if not, delete it, and do not open it with pickle.load."
+            "If the file is your own, save it anew with plain dicts, lists, texts, numbers and numpy arrays only "
+            "(str(path) for a path). If not, ask whoever made it to, and do not open it with pickle.load."
         )
         raise UnsafePickleError(
             f"{self.source.path}: byte {pos:,}: the pickle asks for {what}, which data does not need. "
@@ -921,8 +922,9 @@ def read(file: str | os.PathLike[str] | bytes | Source) -> Any:
 _OTHER_FORMATS = (
     (b"version https://git-lfs", "a git-LFS pointer, not the file. Run `git lfs pull` where you cloned it"),
     (b"\x1f\x8b", "compressed with gzip. Decompress it first (gunzip)"),
-    (b"PK\x03\x04", "a zip archive (also what torch.save and numpy.savez write). Unpack it, or, if torch "
-     "wrote it, turn tensors into arrays with .numpy() there and save plain dicts and lists with pickle"),
+    (b"PK\x03\x04", "a zip archive. If numpy wrote it (.npz), read it with numpy.load and build annotations from its "
+     "arrays; if torch did, turn tensors into arrays with .numpy() where it was made and save plain dicts and lists "
+     "with pickle; otherwise unpack it"),
     (b"\x93NUMPY", "a numpy .npy array. Read it with numpy.load and build annotations from it"),
     (b"\x89HDF", "an HDF5 file. Read it with h5py and build annotations from it"),
     (b"BZh", "compressed with bzip2. Decompress it first (bunzip2)"),

@@ -230,7 +230,9 @@ RULES = Rules(
             "error", "a clip's skeletons are not in the kpfiles", "Unpack all of the kpfiles, or leave the clip out."
         ),
         # -- person slots
-        "people": Rule("note", "how many person slots clips have", "Nothing: a slot is a place, not a person."),
+        "people": Rule(
+            "note", "how many person slots clips have", "Nothing, but a person may change slots: they are places."
+        ),
         "slots-swap": Rule(
             "note", "persons seem to change slots", "Track persons if it matters: a slot is a place, not a person."
         ),

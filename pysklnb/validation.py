@@ -348,7 +348,11 @@ class _Clip:
             self.check_index(keypoint, keys.flat)
         elif "keypoint" not in self.record:
             self.check_total_frames()
-            self.add("keypoint-missing", "keypoint", f"found the keys {_some_of(self.record)}")
+            self.add(
+                "keypoint-missing",
+                "keypoint",
+                f"found {f'the keys {_some_of(self.record)}' if self.record else 'no keys'}",
+            )
         elif keypoint is _DAMAGED:
             self.check_total_frames()
         elif self.check_axes(keypoint):
@@ -801,7 +805,8 @@ class _Measures(NamedTuple):
 def _measure(clip: _Record | None) -> tuple[Any, ...]:
     if clip is None:
         return None, None, *_Measures()
-    identity = clip.get("frame_dir", clip.get("filename")), clip.get("label")
+    names = clip.get("frame_dir", clip.get("filename")), clip.get("label")
+    identity = [name if _is_id(name) else None for name in names]
     keypoint, score = clip.get("keypoint"), clip.get("keypoint_score")
     if not isinstance(keypoint, np.ndarray) or keypoint.ndim != 4 or keypoint.dtype.kind not in "fiu":
         return *identity, *_Measures()

@@ -243,7 +243,7 @@ def test_integers_and_slices_are_about_clips(ds):
     assert ds[-1]["frame_dir"] == ds[np.int64(5)]["frame_dir"] == "f"
     assert [found["frame_dir"] for found in ds[1:5:2]] == ["b", "d"]
     assert isinstance(ds[1:5:2], Dataset)
-    with pytest.raises(IndexError, match="clip 6 of a data set of 6 clips"):
+    with pytest.raises(IndexError, match="no clip 6: this data set has 6 clips"):
         ds[6]
 
 

@@ -29,9 +29,9 @@ def test_a_description_says_what_the_axes_are():
     assert rows["[M, T, V, C]"] == "M 1 to 3 person slots, T 4 to 120 frames, V 17 joints, C 2: x, y in pixels"
 
 
-def test_three_dimensions_are_metres():
+def test_three_dimensions_are_documented_as_metres():
     rows = described([{"frame_dir": "a", "label": 1, "total_frames": 4, "keypoint": np.zeros((1, 4, 25, 3))}])
-    assert rows["[M, T, V, C]"].endswith("V 25 joints, C 3: x, y, z in metres")
+    assert rows["[M, T, V, C]"].endswith("V 25 joints, C 3: x, y, z, documented in metres")
     assert rows["layout"].startswith("nturgb+d: ")
     assert "missing" not in rows
 

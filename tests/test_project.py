@@ -30,6 +30,7 @@ ROOMS = (
     "description",
     "dataset",
     "samples",
+    "compression",
     "report",
     "validation",
     "drawing",
@@ -94,8 +95,8 @@ def test_the_version_is_the_same_wherever_it_is_written():
 
 def test_the_public_surface_is_what_the_package_promises():
     errors = ["FormatError", "UnsafePickleError"]
-    names = ["catalog", "find", "layouts", "load", "plot", "quality", "sample", "save", "validate"]
-    assert sorted(pysklnb.__all__) == ["Dataset", *errors, *names]
+    names = ["catalog", "compress", "decompress", "find", "layouts", "load", "plot", "quality", "sample", "save"]
+    assert sorted(pysklnb.__all__) == ["Dataset", *errors, *names, "validate"]
     assert all(hasattr(pysklnb, name) for name in pysklnb.__all__)
 
 

@@ -796,7 +796,7 @@ OTHERS = {
     "gzip": (gzip.compress(pickle.dumps([1])), "is compressed with gzip. Decompress it first"),
     "bzip2": (bz2.compress(pickle.dumps([1])), "is compressed with bzip2"),
     "xz": (lzma.compress(pickle.dumps([1])), "is compressed with xz"),
-    "zip": (zipped(), "is a zip archive .*Unpack it"),
+    "zip": (zipped(), r"is a zip archive\. If numpy wrote it .*numpy\.load.*unpack it"),
     "torch_save_old": (pickle.dumps(0x1950A86A20F9469CFC6C, 2), "is a file that torch.save wrote"),
     "npy": (npy(), r"is a numpy .npy array\. Read it with numpy.load"),
     "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(30), "is an HDF5 file"),
