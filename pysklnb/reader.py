@@ -139,8 +139,8 @@ _NO_SKELETONS = "That is no skeleton file."
 
 def _shown(text: str | bytes) -> str:
     """Text from the file, escaped and short."""
-    shown = ascii(text)
-    return shown if len(shown) <= 80 else f"{shown[:77]}..."
+    shown = ascii(text[:80])
+    return shown if max(len(text), len(shown)) <= 80 else f"{shown[:77]}..."
 
 
 _KINDS = {
