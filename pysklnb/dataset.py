@@ -190,7 +190,7 @@ class Dataset:
         KeyError
             There is none; the nearest ids are listed.
         """
-        if frame_dir not in self._by_id:
+        if not _is_id(frame_dir) or frame_dir not in self._by_id:
             # Likeness is slow to judge: only the neighbours in the alphabet are candidates.
             ids = sorted(map(str, self._by_id))
             place = bisect(ids, str(frame_dir))
@@ -238,6 +238,12 @@ class Dataset:
         view.__dict__.update({key: value for key, value in self.__dict__.items() if key not in _CACHED})
         view._places = places
         view._steps = (*self._steps, step)
+        return view
+
+    def _named(self, dataset: str) -> Dataset:
+        """The same clips, known to be those of a data set of the catalogue."""
+        view = object.__new__(Dataset)
+        view.__dict__.update(self.__dict__, dataset=catalog[dataset].name)
         return view
 
     # -- ids
@@ -369,7 +375,7 @@ def load(path: str | os.PathLike[str] | Any, dataset: str | None = None) -> Data
 def open_leniently(path: str | os.PathLike[str] | Any, dataset: str | None = None) -> Dataset:
     """Do as `load` does, but leave it to the caller to look at splits and clips that are not of this format."""
     if isinstance(path, Dataset):
-        return path
+        return path if dataset is None else path._named(dataset)
     if not isinstance(path, (str, os.PathLike)):
         return Dataset(**_contents(path, "the data"), dataset=dataset)
     origin = os.path.abspath(os.path.expanduser(path))
@@ -538,7 +544,7 @@ def _fresh(value: Any) -> Any:
     if isinstance(value, ArrayHandle):
         return value.read()
     if isinstance(value, np.ndarray):
-        return value.copy()
+        return value.copy(order="K")
     if isinstance(value, OrderedDict):
         return OrderedDict((key, _fresh(item)) for key, item in value.items())
     if isinstance(value, dict):
@@ -562,7 +568,7 @@ def _short(value: Any) -> str:
 
 
 def _is_id(value: Any) -> bool:
-    return isinstance(value, (str, int))
+    return isinstance(value, (str, int, np.integer))
 
 
 def _is_ids(value: Any) -> bool:

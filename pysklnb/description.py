@@ -78,7 +78,7 @@ def describe(outline: Outline) -> Description:
     if outline.splits:
         rows.append(("splits", _splits(outline)))
     rows += _keys(clips, shapes)
-    rows += _shapes(shapes)
+    rows += _shapes(clips, shapes)
     layout = _layout(outline.dataset, shapes)
     if layout:
         rows.append(("layout", layout[1]))
@@ -144,7 +144,7 @@ def _clips(outline: Outline) -> str:
 
 def _splits(outline: Outline) -> str:
     words = ", ".join(f"{name} {len(ids):,}" for name, ids in outline.splits.items())
-    known = {name for ids in outline.splits.values() for name in ids if isinstance(name, (str, int))}
+    known = {name for ids in outline.splits.values() for name in ids if isinstance(name, (str, int, np.integer))}
     absent, outside = len(known - outline.ids), len(outline.ids - known)
     if absent:
         words += f"; {_number(absent, 'id')} without a clip"
@@ -176,7 +176,7 @@ def _is_index(clips: Sequence[Mapping[str, Any]]) -> bool:
     return any("frame_inds" in clip for clip in clips[:1])
 
 
-def _shapes(shapes: Counter[tuple[int, ...]]) -> list[tuple[str, str]]:
+def _shapes(clips: Sequence[Mapping[str, Any]], shapes: Counter[tuple[int, ...]]) -> list[tuple[str, str]]:
     rows = []
     full = [shape for shape in shapes if len(shape) == 4]
     if full:
@@ -191,6 +191,9 @@ def _shapes(shapes: Counter[tuple[int, ...]]) -> list[tuple[str, str]]:
         words = f"N {_range(n, 'skeleton')}, V {_range(v, 'joint')}, C {_range(c)} (x, y, score); compressed"
         rows.append(("[N, V, C]", words))
     other = sum(count for shape, count in shapes.items() if len(shape) not in (3, 4))
+    lists = sum("keypoint" in clip for clip in clips) - shapes.total()
+    if lists:
+        rows.append(("keypoint", f"in {_number(lists, 'clip')} no array: a list, perhaps"))
     if other:
         rows.append(("keypoint", f"{other:,} with neither 4 nor 3 axes"))
     return rows

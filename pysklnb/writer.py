@@ -64,6 +64,8 @@ def _replacing(path: str | os.PathLike[str], *, overwrite: bool) -> Iterator[Bin
             raise FileExistsError(f"{target} exists. Choose another name, or pass overwrite=True to replace it.")
 
     refuse_existing()
+    if os.path.isdir(target):
+        raise IsADirectoryError(f"{target} is a folder. Name the file to be written in it.")
     folder, name = os.path.split(target)
     draft = os.path.join(folder, f".{name}.{secrets.token_hex(4)}.part")
     try:
@@ -132,8 +134,8 @@ class _Writer:
                 self.array(value.read(), place)
             case str():
                 self.text(value)
-            case bytes():
-                self.bytes(value, place)
+            case bytes() | bytearray():  # which only protocol 5 can tell apart
+                self.bytes(bytes(value), place)
             case np.generic():
                 self.scalar(value, place)
             case int():

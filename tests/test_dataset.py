@@ -336,6 +336,20 @@ def test_faulty_ids_and_labels_select_nothing(tmp_path):
     assert len(ds.select(label=1)) == 0
 
 
+@pytest.mark.parametrize("number", [int, np.int64], ids=["int", "numpy int"])
+def test_numbers_can_be_ids(number, tmp_path):
+    value = {"split": {"train": [number(2), number(0)]}, "annotations": [clip(number(n)) for n in range(3)]}
+    for ds in (load(value), load(dump(value, tmp_path / "data.pkl"))):
+        assert [found["frame_dir"] for found in ds.select(split="train")] == [0, 2]
+        assert ds.clip(number(1))["frame_dir"] == 1
+        assert dict(ds.describe().rows)["splits"] == "train 2; 1 clip in no split"
+
+
+def test_an_id_of_another_kind_is_unknown(ds):
+    with pytest.raises(KeyError, match=r"no clip has the id \['a'\]"):
+        ds.clip(["a"])
+
+
 # --- names
 
 
@@ -363,8 +377,15 @@ def test_clips_of_other_data_sets_make_a_new_one_without_being_read(ds, monkeypa
     assert "17 joints" in str(load(list(ds)).describe())
 
 
-def test_a_data_set_is_its_own_loading(ds):
+def test_a_data_set_is_its_own_loading_and_can_be_named(ds):
     assert load(ds) is ds
+    named = load(ds[1:], "ucf101_hrnet")
+    assert (named.dataset, len(named), ds.dataset) == ("ucf101_hrnet", 5, None)
+
+
+def test_arrays_of_python_objects_keep_their_memory_order():
+    fortran = np.zeros((1, 2, 17, 2), order="F")
+    assert load([clip("a") | {"keypoint": fortran}])[0]["keypoint"].flags.f_contiguous
 
 
 # --- saving

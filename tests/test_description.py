@@ -118,6 +118,10 @@ def test_what_is_hardly_a_data_set_is_described_too(value):
     assert "clip" in str(load(value).describe())
 
 
+def test_keypoints_as_lists_are_told():
+    assert described([clip("a", keypoint=[[1, 2]])])["keypoint"] == "in 1 clip no array: a list, perhaps"
+
+
 def test_nothing_is_read(tmp_path, monkeypatch):
     pysklnb.save([clip("a"), clip("b")], tmp_path / "data.pkl")
     ds = load(tmp_path / "data.pkl")

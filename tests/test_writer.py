@@ -204,3 +204,12 @@ def test_a_link_is_followed_not_replaced(tmp_path):
     write([1], tmp_path / "link.pkl", overwrite=True)
     assert (tmp_path / "link.pkl").is_symlink()
     assert pickle.loads((tmp_path / "real.pkl").read_bytes()) == [1]
+
+
+def test_a_folder_is_not_written_to(tmp_path):
+    with pytest.raises(IsADirectoryError, match=r"is a folder\. Name the file"):
+        write([1], tmp_path, overwrite=True)
+
+
+def test_a_bytearray_becomes_bytes(tmp_path, protocol):
+    assert round_trip([bytearray(b"abc")], tmp_path / "file.pkl", protocol) == [b"abc"]
