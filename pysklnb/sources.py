@@ -85,6 +85,17 @@ class FileSource:
         elif count != target.nbytes:
             raise FormatError(f"{self.path}: byte {offset:,}: the file ends inside an array. Load it again.")
 
+    def read_bytes(self, offset: int, length: int) -> bytes:
+        """Return the bytes from `offset` on."""
+        if self._fd is not None:
+            self._check(os.stat(self.path))
+            data = os.pread(self._fd, length, offset)
+            if len(data) == length:
+                return data
+        target = np.empty(length, np.uint8)
+        self.read_into(offset, target)
+        return target.tobytes()
+
     def check_unchanged(self) -> None:
         """Raise `FormatError` if the file at this path is no longer the one that was opened."""
         self._check(os.stat(self.path))
@@ -117,6 +128,9 @@ class BytesSource:
 
     def read_into(self, offset: int, target: npt.NDArray[Any]) -> None:
         target.reshape(-1).view(np.uint8)[:] = np.frombuffer(self.data, np.uint8, target.nbytes, offset)
+
+    def read_bytes(self, offset: int, length: int) -> bytes:
+        return self.data[offset : offset + length]
 
     def check_unchanged(self) -> None:
         """Bytes do not change."""
@@ -192,10 +206,9 @@ class ArrayHandle:
         return array if isinstance(order, str) else array.transpose(order).copy(order="K")
 
     def _decoded(self, nbytes: int) -> bytes:
-        text = np.empty(self.length, np.uint8)
-        self.source.read_into(self.offset, text)
+        text = self.source.read_bytes(self.offset, self.length)
         try:
-            data = DECODERS[self.form.encoding](text.data)
+            data = DECODERS[self.form.encoding](text)
         except (KeyError, ValueError):
             data = b""
         if len(data) != nbytes:
@@ -221,10 +234,10 @@ def _unescape(match: re.Match[bytes]) -> bytes:
 _ESCAPE = re.compile(rb"\\(?:x([0-9a-f]{2})|(.?))", re.DOTALL)
 _ESCAPED = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"\\": b"\\", b"'": b"'", b'"': b'"'}
 
-DECODERS: dict[str, Callable[[bytes | memoryview], bytes]] = {
-    "utf-8": lambda text: str(text, "utf-8").encode("latin-1"),
-    "escaped": lambda text: str(text, "raw_unicode_escape").encode("latin-1"),
-    "quoted": lambda text: unquote(bytes(text)),
+DECODERS: dict[str, Callable[[bytes], bytes]] = {
+    "utf-8": lambda text: text.decode("utf-8").encode("latin-1"),
+    "escaped": lambda text: text.decode("raw_unicode_escape").encode("latin-1"),
+    "quoted": unquote,
 }
 # The most bytes that one byte of an array can take in the file.
 WIDEST = {"raw": 1, "utf-8": 2, "escaped": 6, "quoted": 4}
