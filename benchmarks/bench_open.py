@@ -6,30 +6,16 @@ ratios are of the medians. Memory is *private* memory (anonymous pages) at its h
 what the process had before: pages of the file itself are shared with every other process and not counted.
 """
 
-import argparse
 import os
-import pickle
 import time
-from pathlib import Path
 
 import numpy as np
-from big_file import CACHE, CLIPS, big_file, compare, run_once
+from big_file import SIZES, big_file, compare, options_of, unpickle
 
 import pysklnb
 from pysklnb.reader import read
 
-SIZES = {"1/64": CLIPS // 64, "1/8": CLIPS // 8, "1": CLIPS}
-WAYS = ("pysklnb", "pickle")
-
-
-def open_once(way, path):
-    def work():
-        if way == "pysklnb":
-            return pysklnb.load(path)
-        with open(path, "rb") as file:
-            return pickle.load(file)
-
-    run_once(work)
+WAYS = {"pysklnb": pysklnb.load, "pickle": unpickle}
 
 
 def microseconds_an_array(path):
@@ -44,19 +30,12 @@ def microseconds_an_array(path):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cache", type=Path, default=CACHE)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--open", nargs=2, metavar=("WAY", "PATH"), help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.open:
-        open_once(*options.open)
-        return
+    options = options_of(__doc__, WAYS)
     print(f"{'protocol':8}  {'size':>5}  {'MB':>6}  {'pysklnb':>18}  {'pickle':>18}  {'quicker':>8}  {'smaller':>8}")
     for protocol in (2, 4):
         for name, clips in SIZES.items():
             path = big_file(options.cache, clips, protocol)
-            found = compare(__file__, "--open", WAYS, path, options.rounds)
+            found = compare(__file__, WAYS, path, options.rounds)
             cells = [f"{seconds:6.2f} s {megabytes:6.0f} MB" for seconds, megabytes in found.values()]
             quicker, smaller = (theirs / ours for ours, theirs in zip(*found.values(), strict=True))
             size = os.path.getsize(path) / 1e6

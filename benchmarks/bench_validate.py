@@ -5,44 +5,22 @@ measurement is a process of its own, the two ways take turns, ratios are of the 
 its highest, over what the process had before.
 """
 
-import argparse
-import pickle
-from pathlib import Path
-
 # What the validator imports when it needs it is there before the clock starts.
 import tqdm.auto  # noqa: F401
-from big_file import CACHE, CLIPS, big_file, compare, run_once
+from big_file import SIZES, big_file, compare, options_of, unpickle
 
 import pysklnb
 
-SIZES = {"1/64": CLIPS // 64, "1/8": CLIPS // 8, "1": CLIPS}
-WAYS = ("validate", "pickle")
-
-
-def validate_once(way, path):
-    def work():
-        if way == "validate":
-            return pysklnb.validate(path)
-        with open(path, "rb") as file:
-            return pickle.load(file)
-
-    run_once(work)
+WAYS = {"validate": pysklnb.validate, "pickle": unpickle}
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cache", type=Path, default=CACHE)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--once", nargs=2, metavar=("WAY", "PATH"), help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.once:
-        validate_once(*options.once)
-        return
+    options = options_of(__doc__, WAYS)
     print(f"{'protocol':8}  {'size':>5}  {'MB':>6}  {'validate':>18}  {'pickle':>18}  {'time':>6}  {'a clip':>8}")
     for protocol in (2, 4):
         for name, clips in SIZES.items():
             path = big_file(options.cache, clips, protocol)
-            found = compare(__file__, "--once", WAYS, path, options.rounds)
+            found = compare(__file__, WAYS, path, options.rounds)
             cells = [f"{seconds:6.2f} s {megabytes:6.0f} MB" for seconds, megabytes in found.values()]
             ours, theirs = found["validate"][0], found["pickle"][0]
             size = path.stat().st_size / 1e6

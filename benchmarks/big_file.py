@@ -1,5 +1,7 @@
 """A file in the form of ntu60_hrnet, as large as one likes, and how memory is measured while it is read."""
 
+import argparse
+import pickle
 import statistics
 import subprocess
 import sys
@@ -12,7 +14,27 @@ import numpy as np
 import pysklnb
 
 CLIPS = 56_578  # of ntu60_hrnet
+SIZES = {"1/64": CLIPS // 64, "1/8": CLIPS // 8, "1": CLIPS}
 CACHE = Path(__file__).parents[1] / ".bench-cache"
+
+
+def unpickle(path):
+    with open(path, "rb") as file:
+        return pickle.load(file)
+
+
+def options_of(description, ways):
+    """Read the command line. In a process that `compare` started, do the one thing asked for instead, and end."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--cache", type=Path, default=CACHE)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--once", nargs=2, metavar=("WAY", "PATH"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.once:
+        way, path = options.once
+        run_once(lambda: ways[way](path))
+        sys.exit()
+    return options
 
 
 def big_file(cache, clips, protocol):
@@ -78,11 +100,11 @@ def run_once(work):
     print(seconds, max(highest) - begin)
 
 
-def compare(script, option, ways, path, rounds):
+def compare(script, ways, path, rounds):
     """Let a script do its work one way after the other, each in a process of its own; give the medians."""
 
     def measure(way):
-        command = [sys.executable, script, option, way, str(path)]
+        command = [sys.executable, script, "--once", way, str(path)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         return [float(number) for number in done.stdout.split()]
 

@@ -162,12 +162,12 @@ class Dataset:
         if isinstance(key, str):
             return self._part(key)
         if isinstance(key, slice):
-            return self._view(self._places[key], ("slice", (key.start, key.stop, key.step)))
+            step = ("slice", (key.start, key.stop, key.step))
+            return self._with(_places=self._places[key], _steps=(*self._steps, step))
         place = operator.index(key)
         if not -len(self) <= place < len(self):
             raise IndexError(f"no clip {place}: this data set has {len(self):,} clips.")
-        record = self._records[self._places[place]]
-        return None if record is None else Annotation(record)
+        return self._part("annotations")[place]
 
     def keys(self) -> list[str]:
         """The keys of the documented form, so that ``dict(ds)`` is it."""
@@ -231,19 +231,12 @@ class Dataset:
             labels = set(label) if several else {label}
             places = [place for place in places if _label(self._records[place]) in labels]
             label = sorted(labels, key=repr) if several else label
-        return self._view(list(places), ("select", (split, label)))
+        return self._with(_places=list(places), _steps=(*self._steps, ("select", (split, label))))
 
-    def _view(self, places: Sequence[int], step: tuple[str, Any]) -> Dataset:
+    def _with(self, **changes: Any) -> Dataset:
+        """A data set over the same records with other attributes; what was computed from the old ones is not kept."""
         view = object.__new__(Dataset)
-        view.__dict__.update({key: value for key, value in self.__dict__.items() if key not in _CACHED})
-        view._places = places
-        view._steps = (*self._steps, step)
-        return view
-
-    def _named(self, dataset: str) -> Dataset:
-        """The same clips, known to be those of a data set of the catalogue."""
-        view = object.__new__(Dataset)
-        view.__dict__.update(self.__dict__, dataset=catalog[dataset].name)
+        view.__dict__.update({key: value for key, value in self.__dict__.items() if key not in _CACHED} | changes)
         return view
 
     # -- ids
@@ -375,7 +368,7 @@ def load(path: str | os.PathLike[str] | Any, dataset: str | None = None) -> Data
 def open_leniently(path: str | os.PathLike[str] | Any, dataset: str | None = None) -> Dataset:
     """Do as `load` does, but leave it to the caller to look at splits and clips that are not of this format."""
     if isinstance(path, Dataset):
-        return path if dataset is None else path._named(dataset)
+        return path if dataset is None else path._with(dataset=catalog[dataset].name)
     if not isinstance(path, (str, os.PathLike)):
         return Dataset(**_contents(path, "the data"), dataset=dataset)
     origin = os.path.abspath(os.path.expanduser(path))

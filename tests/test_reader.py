@@ -261,7 +261,7 @@ def clips(count, *, size=(17, 2), dtype="f2", seed=0):
 def data_set(count, **kwargs):
     annotations = clips(count, **kwargs)
     ids = [clip["frame_dir"] for clip in annotations]
-    return {"split": {"xsub_train": ids[::2], "xsub_val": ids[1::2]}, "annotions": annotations}
+    return {"split": {"xsub_train": ids[::2], "xsub_val": ids[1::2]}, "annotations": annotations}
 
 
 def kinetics(count):
@@ -282,13 +282,13 @@ def kinetics(count):
 
 def annotations_first(count):
     whole = data_set(count)
-    return {"annotions": whole["annotions"], "split": whole["split"]}
+    return {"annotations": whole["annotations"], "split": whole["split"]}
 
 
 THREE = clips(3)
 DATA_SETS = {
     "official": data_set(20),
-    "annotions_before_split": annotations_first(20),
+    "annotations_before_split": annotations_first(20),
     "bare_list": clips(20),
     "one_annotation": clips(1)[0],
     "clips_three_times": THREE * 3,
@@ -800,7 +800,7 @@ OTHERS = {
     "torch_save_old": (pickle.dumps(0x1950A86A20F9469CFC6C, 2), "is a file that torch.save wrote"),
     "npy": (npy(), r"is a numpy .npy array\. Read it with numpy.load"),
     "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(30), "is an HDF5 file"),
-    "json": (b'{"split": {}, "annotions": []}', 'is text, not a pickle: it begins with b\'{"split": {}, "annot\''),
+    "json": (b'{"split": {}, "annotations": []}', 'is text, not a pickle: it begins with b\'{"split": {}, "annot\''),
     "json_list": (b'[{"keypoint": [[1, 2]]}]', "is text, not a pickle"),
     "csv": (b"Name,label\nclip1,3\nclip2,4\n", "is text, not a pickle"),
     "csv_of_numbers": (b"1.5,2.5\n3.5,4.5\n", "is text, not a pickle"),
