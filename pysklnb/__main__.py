@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import Any
 
+from . import layouts
 from .cards import catalog
 from .dataset import load
 from .validation import UNOPENED, validate
@@ -19,12 +21,25 @@ def main(arguments: list[str] | None = None) -> int:
     of_files = argparse.ArgumentParser(add_help=False)
     of_files.add_argument("file", help="a skeleton pickle, or a folder of one-video pickles")
     commands.add_parser("describe", parents=[of_files], help="say in words what a file is")
-    check = commands.add_parser("validate", parents=[of_files], help="say everything that is wrong with a file")
+    check = commands.add_parser(
+        "validate",
+        parents=[of_files],
+        help="say everything that is wrong with a file",
+        epilog="Exit status: 0 without errors (there may be warnings and notes), 1 with errors, 2 if the file cannot "
+        "be opened.",
+    )
     check.add_argument(
         "--dataset", choices=list(catalog), metavar="NAME", help=f"what it is meant to be: {', '.join(catalog)}"
     )
-    options = parser.parse_args(arguments)
-    return _describe(options.file) if options.command == "describe" else _validate(options.file, options.dataset)
+    check.add_argument(
+        "--layout",
+        choices=layouts.names(),
+        metavar="NAME",
+        help=f"the layout the joints are meant to have: {', '.join(layouts.names())}",
+    )
+    check.add_argument("--num-classes", type=int, metavar="K", help="how many classes there are: labels are 0 to K - 1")
+    options = vars(parser.parse_args(arguments))
+    return _describe(options["file"]) if options.pop("command") == "describe" else _validate(**options)
 
 
 def _describe(file: str) -> int:
@@ -37,9 +52,9 @@ def _describe(file: str) -> int:
     return 0
 
 
-def _validate(file: str, dataset: str | None) -> int:
-    report = validate(file, dataset=dataset)
-    if UNOPENED & report.counts.keys():
+def _validate(file: str, **options: Any) -> int:
+    report = validate(file, **options)
+    if not report.clips and UNOPENED & report.counts.keys():
         print(report.findings[0].message, file=sys.stderr)
         return 2
     print(report)

@@ -12,7 +12,7 @@ import os
 import reprlib
 from bisect import bisect
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
@@ -23,7 +23,7 @@ from .cards import MINIATURES, catalog
 from .description import Description, Outline, describe
 from .layouts import nearest_of
 from .reader import read
-from .sources import ArrayHandle, FileSource, FormatError
+from .sources import ArrayHandle, FileSource, FormatError, UnsafePickleError
 from .writer import write
 
 _Record = Mapping[str, Any]
@@ -360,29 +360,35 @@ def load(path: str | os.PathLike[str] | Any, dataset: str | None = None) -> Data
     >>> ds.container, ds[0]["keypoint"].shape[2:]
     ('dict', (17, 2))
     """
-    ds = open_leniently(path, dataset)
-    _check(ds)
-    return ds
+    return open_dataset(path, dataset, tell=_refuse)
 
 
-def open_leniently(path: str | os.PathLike[str] | Any, dataset: str | None = None) -> Dataset:
-    """Do as `load` does, but leave it to the caller to look at splits and clips that are not of this format."""
+# Takes the code of a rule (see `report`), a place in what was opened, or "", and what is wrong there.
+Tell = Callable[[str, str, str], None]
+
+
+def open_dataset(path: str | os.PathLike[str] | Any, dataset: str | None = None, *, tell: Tell) -> Dataset:
+    """Do as `load` does, but tell a fault that leaves something to look at, instead of raising it."""
     if isinstance(path, Dataset):
         return path if dataset is None else path._with(dataset=catalog[dataset].name)
     if not isinstance(path, (str, os.PathLike)):
-        return Dataset(**_contents(path, "the data"), dataset=dataset)
+        return Dataset(**_contents(path, "the data", tell), dataset=dataset)
     origin = os.path.abspath(os.path.expanduser(path))
     if os.path.isdir(origin):
-        return _load_folder(origin, dataset)
+        return _open_folder(origin, dataset, tell)
     try:
         source = FileSource(origin)
     except FileNotFoundError:
         hint = f'; the bundled miniature is pysklnb.sample("{path}")' if path in catalog else ""
         raise FileNotFoundError(errno.ENOENT, f"no such file{hint}", origin) from None
-    return Dataset(**_contents(read(source), origin), dataset=dataset, sources=[source], origin=origin)
+    return Dataset(**_contents(read(source), origin, tell), dataset=dataset, sources=[source], origin=origin)
 
 
-def _load_folder(folder: str, dataset: str | None) -> Dataset:
+def _refuse(code: str, where: str, message: str) -> None:
+    raise FormatError(message)
+
+
+def _open_folder(folder: str, dataset: str | None, tell: Tell) -> Dataset:
     from tqdm.auto import tqdm
 
     names = sorted(name for name in os.listdir(folder) if name.endswith((".pkl", ".pickle")) and name[0] != ".")
@@ -393,28 +399,39 @@ def _load_folder(folder: str, dataset: str | None) -> Dataset:
     records: list[_Record | None] = []
     sources = []
     for name in tqdm(names, desc="files", delay=2, leave=False):
-        # Thousands of files are in use at once: none is kept open.
-        source = FileSource(os.path.join(folder, name), keep_open=False)
-        contents = _contents(read(source), source.path)
-        if contents["container"] == "dict":
-            raise FormatError(
-                f"{source.path} is a whole data set (split and annotations) in a folder that should have one video "
-                "or kpfile each. Load that file by itself."
-            )
+        try:
+            # Thousands of files are in use at once: none is kept open.
+            source = FileSource(os.path.join(folder, name), keep_open=False)
+            contents = _contents(read(source), source.path, tell)
+            if contents["container"] == "dict":
+                raise FormatError(
+                    f"{source.path} is a whole data set (split and annotations) in a folder that should have one "
+                    "video or kpfile each. Load that file by itself."
+                )
+        except (OSError, FormatError, UnsafePickleError) as error:
+            if tell is _refuse:
+                raise
+            tell("unreadable", name, str(error))
+            continue
         sources.append(source)
         records += contents["records"]
     return Dataset(records, {}, container="folder", dataset=dataset, sources=sources, origin=folder)
 
 
-def _contents(value: Any, origin: str) -> dict[str, Any]:
+def _contents(value: Any, origin: str, tell: Tell) -> dict[str, Any]:
     """Recognise the form of a value; return `records`, `split`, `container` and `extra` of a `Dataset`."""
     if isinstance(value, Mapping) and "annotations" in value:
         extra = {key: item for key, item in value.items() if key not in ("split", "annotations")}
         records, split = value["annotations"], value.get("split", {})
         if not isinstance(records, Sequence) or isinstance(records, str):
-            raise FormatError(f"{origin}: annotations is {_kind(records)}, expected a list of annotations.")
+            message = f"{origin}: annotations is {_kind(records)}, expected a list of annotations."
+            if not isinstance(records, Mapping):
+                raise FormatError(message)
+            tell("annotations-not-list", "annotations", message)
+            records = list(records.values())
         if not isinstance(split, Mapping):
-            raise FormatError(f"{origin}: split is {_kind(split)}, expected a dict of lists of ids.")
+            tell("split-not-dict", "split", f"{origin}: split is {_kind(split)}, expected a dict of lists of ids.")
+            split = {}
         found = {"container": "dict", "records": records, "split": split, "extra": extra}
     elif isinstance(value, Mapping) and set(value) == {"keypoint"}:
         name = Path(origin).stem
@@ -430,8 +447,10 @@ def _contents(value: Any, origin: str) -> dict[str, Any]:
         found = {"container": "list", "records": value, "split": {}}
     else:
         raise FormatError(f"{origin} holds {_kind(value)}. {_EXPECTED}")
-    clips = [item._record if isinstance(item, Annotation) else item for item in found["records"]]
-    return {**found, "records": clips}
+    found["records"] = [item._record if isinstance(item, Annotation) else item for item in found["records"]]
+    if tell is _refuse:
+        _check(found["records"], found["split"], origin, "annotations" if found["container"] == "dict" else "")
+    return found
 
 
 _EXPECTED = (
@@ -440,17 +459,15 @@ _EXPECTED = (
 )
 
 
-def _check(ds: Dataset) -> None:
+def _check(records: Sequence[Any], split: Mapping[Any, Any], origin: str, place: str) -> None:
     """What is in a list can be faulty, but it has to be about clips."""
-    origin = ds.origin or "the data"
-    for name, ids in ds._split.items():
+    for name, ids in split.items():
         if not _is_ids(ids):
             raise FormatError(f"{origin}: split[{name!r}] is {_kind(ids)}, expected a list of ids.")
-    place = "annotations" if ds.container == "dict" else ""
-    for number, record in enumerate(ds._records):
+    for number, record in enumerate(records):
         if record is not None and not isinstance(record, Mapping):
             raise FormatError(f"{origin}: {place}[{number}] is {_kind(record)}, expected an annotation. {_EXPECTED}")
-    dicts = [record for record in ds._records if record is not None]
+    dicts = [record for record in records if record is not None]
     if dicts and not any(key in record for record in dicts for key in _MARKS):
         raise FormatError(
             f"{origin}: {place}[0] is {_kind(dicts[0])}: results of a model, perhaps, but no annotations. {_EXPECTED}"

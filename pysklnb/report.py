@@ -68,6 +68,10 @@ RULES = Rules(
         "clip-not-dict": Rule(
             "error", "something else than a dict stands in the place of a clip", "Make each clip a dict of its fields."
         ),
+        "annotations-not-list": Rule(
+            "error", "annotations is not a list", "Make it a list of clips, each with its id as frame_dir."
+        ),
+        "split-not-dict": Rule("error", "split is not a dict", "Make it {'train': [ids], 'val': [ids]}."),
         "no-split": Rule("note", "there is no split", "Before training, add 'split': {'train': [ids], 'val': [ids]}."),
         "split-single": Rule("note", "there is only one split", "Add one of other clips, to validate on."),
         "split-not-list": Rule(
@@ -92,12 +96,17 @@ RULES = Rules(
         ),
         "clip-in-no-split": Rule("warning", "a clip is in no split", "Add its id to one: it is never used otherwise."),
         # -- which clip it is
-        "id-missing": Rule("error", "a clip has no id", "Give it a frame_dir, a text that no other clip has."),
+        "id-missing": Rule(
+            "error", "a clip has no text as its id", "Give it a frame_dir, a text that no other clip has."
+        ),
         "id-repeated": Rule(
             "error", "two clips have the same id", "Rename or remove one: a split cannot tell them apart."
         ),
         "id-in-filename": Rule(
             "note", "the id is in filename, the older key", "Call it frame_dir, unless old code reads the file."
+        ),
+        "not-data": Rule(
+            "warning", "a value is no data, and cannot be saved", "Make it text, numbers, lists, dicts or an array."
         ),
         # -- frames
         "total-frames": Rule(
@@ -146,6 +155,14 @@ RULES = Rules(
             "error",
             "V is not the number of joints of the layout",
             "Name the layout that the joints have, here and there.",
+        ),
+        "joints-differ": Rule(
+            "error",
+            "clips have different numbers of joints",
+            "Bring all to one layout, or make a file for each: a batch has one V.",
+        ),
+        "units": Rule(
+            "warning", "coordinates in 3D are not in metres", "Divide millimetres by 1000, centimetres by 100."
         ),
         "score-inside": Rule(
             "warning",

@@ -5,13 +5,14 @@ The two errors of the package live here as well, for everything else is built on
 
 from __future__ import annotations
 
+import contextlib
 import math
 import mmap
 import os
 import re
 import stat
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -192,29 +193,37 @@ class ArrayHandle:
         FormatError
             The bytes are not what the file said, or the file changed since it was opened.
         """
-        dtype, encoding, order, swapped = self.form
+        dtype, encoding, order, _ = self.form
+        if encoding != "raw":
+            return self.given(self.source.read_bytes(self.offset, self.length))
         memory: Literal["C", "F"] = "F" if order == "F" else "C"
-        if encoding == "raw":
-            array = np.empty(self.stored_shape, dtype, order=memory)
-            if array.nbytes:
-                self.source.read_into(self.offset, array.T if memory == "F" else array)
-        else:
-            flat = np.frombuffer(self._decoded(self.nbytes), dtype)
-            array = flat.reshape(self.stored_shape, order=memory).copy(order=memory)
-        if swapped:
+        array = np.empty(self.stored_shape, dtype, order=memory)
+        if array.nbytes:
+            self.source.read_into(self.offset, array.T if memory == "F" else array)
+        return self._turned(array)
+
+    def given(self, stored: bytes | memoryview) -> npt.NDArray[Any]:
+        """Return what `read` does, of the bytes in the file, if somebody else has read them already."""
+        data = stored if self.form.encoding == "raw" else self._decoded(stored)
+        memory: Literal["C", "F"] = "F" if self.form.order == "F" else "C"
+        flat = np.frombuffer(data, self.form.dtype)
+        return self._turned(flat.reshape(self.stored_shape, order=memory).copy(order=memory))
+
+    def _turned(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        if self.form.swapped:
             array.byteswap(inplace=True)
+        order = self.form.order
         return array if isinstance(order, str) else array.transpose(order).copy(order="K")
 
-    def _decoded(self, nbytes: int) -> bytes:
-        text = self.source.read_bytes(self.offset, self.length)
+    def _decoded(self, text: bytes | memoryview) -> bytes:
         try:
             data = DECODERS[self.form.encoding](text)
         except (KeyError, ValueError):
             data = b""
-        if len(data) != nbytes:
+        if len(data) != self.nbytes:
             raise FormatError(
                 f"{self.source.path}: byte {self.offset:,}: the text of an array of shape {self.shape} and "
-                f"dtype {self.dtype} does not give its {nbytes:,} bytes. The file is damaged: get it again."
+                f"dtype {self.dtype} does not give its {self.nbytes:,} bytes. The file is damaged: get it again."
             )
         return data
 
@@ -222,7 +231,7 @@ class ArrayHandle:
         return f"<array of shape {self.shape} and dtype {self.dtype}, not read>"
 
 
-def unquote(text: bytes) -> bytes:
+def unquote(text: bytes | memoryview) -> bytes:
     """Turn the repr of a Python 2 str, without its quotes, back into bytes."""
     return _ESCAPE.sub(_unescape, text)
 
@@ -234,10 +243,40 @@ def _unescape(match: re.Match[bytes]) -> bytes:
 _ESCAPE = re.compile(rb"\\(?:x([0-9a-f]{2})|(.?))", re.DOTALL)
 _ESCAPED = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"\\": b"\\", b"'": b"'", b'"': b'"'}
 
-DECODERS: dict[str, Callable[[bytes], bytes]] = {
-    "utf-8": lambda text: text.decode("utf-8").encode("latin-1"),
-    "escaped": lambda text: text.decode("raw_unicode_escape").encode("latin-1"),
+DECODERS: dict[str, Callable[[bytes | memoryview], bytes]] = {
+    "utf-8": lambda text: str(text, "utf-8").encode("latin-1"),
+    "escaped": lambda text: str(text, "raw_unicode_escape").encode("latin-1"),
     "quoted": unquote,
 }
 # The most bytes that one byte of an array can take in the file.
 WIDEST = {"raw": 1, "utf-8": 2, "escaped": 6, "quoted": 4}
+
+
+# ----------------------------------------------------------------------------------------------------
+# Many arrays at once
+
+
+def read_together(handles: Sequence[ArrayHandle]) -> list[npt.NDArray[Any] | FormatError]:
+    """Read arrays as `ArrayHandle.read` does. Those that lie together in a file are fetched in one go: to ask the
+    system once for each of them takes longer than to copy the bytes.
+
+    Returns
+    -------
+    list
+        For each handle its array, or the error that its `read` raises.
+    """
+    source = handles[0].source if handles else None
+    if len(handles) > 1 and all(handle.source is source for handle in handles):
+        start, end = min(handle.offset for handle in handles), max(handle.offset + handle.length for handle in handles)
+        if end - start <= 2 * sum(handle.length for handle in handles):
+            with contextlib.suppress(FormatError):  # which of them it is comes out when they are read one by one
+                window = memoryview(handles[0].source.read_bytes(start, end - start))
+                return [handle.given(window[handle.offset - start :][: handle.length]) for handle in handles]
+    return [_read_or_error(handle) for handle in handles]
+
+
+def _read_or_error(handle: ArrayHandle) -> npt.NDArray[Any] | FormatError:
+    try:
+        return handle.read()
+    except FormatError as error:
+        return error

@@ -9,8 +9,10 @@ import difflib
 import os
 import re
 import reprlib
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from itertools import accumulate
 from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
@@ -19,11 +21,12 @@ import numpy.typing as npt
 
 from . import layouts
 from .cards import Card, catalog
-from .dataset import Dataset, load, open_leniently
+from .dataset import Dataset, load, open_dataset
 from .layouts import Layout
 from .reader import read
 from .report import RULES, UNOPENED, Finding, Findings, Report, Rule
-from .sources import ArrayHandle, FormatError
+from .sources import ArrayHandle, FormatError, read_together
+from .writer import check as check_writable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +35,7 @@ __all__ = ["RULES", "UNOPENED", "Finding", "Report", "Rule", "quality", "validat
 
 _Array = npt.NDArray[Any]
 _Record = Mapping[str, Any]
+_Bounds = tuple[list[float], list[float]]  # the least and the largest value of each coordinate
 
 # Detectors give scores to 1.024 in official files (measured): what is above 1.1 is something else than a probability.
 SCORE_RANGE = (0.0, 1.1)
@@ -41,7 +45,7 @@ OUTSIDE = 1.0
 SWAPPED = 1.1
 # Pixels are larger than this within a few frames; what stays below, in a picture of hundreds of pixels, is a share.
 NORMALISED = 2.0
-# No camera for 3D skeletons sees so many metres: x and y beyond are pixels.
+# No camera for 3D skeletons sees so many metres: beyond are pixels, or millimetres.
 FARTHEST = 50.0
 # The step between two float16 numbers is 1 from here on.
 COARSE = 1024
@@ -110,7 +114,7 @@ def validate(
     meant = None if layout is None else layouts.get(layout)
     findings = Findings()
     try:
-        ds = _open(x)
+        ds = _open(x, findings)
     except (OSError, ValueError) as error:
         is_path = isinstance(x, (str, os.PathLike))
         hint = "Check the path, and that you may read it." if isinstance(error, OSError) else ""
@@ -127,9 +131,9 @@ def validate(
     return findings.report(ds.name, len(ds))
 
 
-def _open(x: Any) -> Dataset:
+def _open(x: Any, findings: Findings) -> Dataset:
     try:
-        return open_leniently(x)
+        return open_dataset(x, tell=findings.add)
     except FormatError:
         # An annotation in the making: no id and no keypoint yet, by which `load` would know it.
         if isinstance(x, Mapping) and _DOCUMENTED.issuperset(x):
@@ -165,6 +169,7 @@ class _Keys(NamedTuple):
     is_index: bool  # it belongs to an index: its skeletons are compressed, or elsewhere
     is_bare: bool  # an id and keypoints, and nothing else
     flat: tuple[str, ...]  # valid@0.5 and its like
+    extra: tuple[Any, ...]  # those of the writer's own
     missing: tuple[str, ...]  # promised, and not there
 
 
@@ -180,7 +185,8 @@ class _Validator:
         classes: int | None,
         store: Mapping[Any, Any] | None,
     ) -> None:
-        self.container, self.id_key = ds.container, ds._id_key
+        self.container, self.id_key, self.extra = ds.container, ds._id_key, ds._extra
+        self.is_in_memory = not ds._sources
         self.findings, self.card, self.layout, self.classes, self.store = findings, card, layout, classes, store
         self.splits = ds._own_split
         self.records = [ds._records[place] for place in ds._places]
@@ -190,6 +196,7 @@ class _Validator:
         self.places: dict[str, int] = {}  # of the ids that were met
         self.used: set[Any] | None = None  # the ids that splits have
         self.labels: set[int] = set()
+        self.first_joints: tuple[int, str] | None = None  # V of the first clip, and where that is
         self.people: Counter[int] = Counter()
         self.steps: Counter[tuple[int, int]] = Counter()
 
@@ -199,14 +206,15 @@ class _Validator:
         if not self.records:
             self.findings.add("no-clips", "annotations", "found an empty list")
         self.check_splits()
-        for number, record in enumerate(tqdm(self.records, desc="clips", delay=2, leave=False)):
+        clips = tqdm(_looked_at(self.records), desc="clips", total=len(self.records), delay=2, leave=False)
+        for number, (record, seen) in enumerate(clips):
             where = "" if self.container == "annotation" else f"annotations[{number}]"
             if record is None:
                 self.findings.add("clip-none", where, "found None, expected an annotation")
             elif not isinstance(record, Mapping):
                 self.findings.add("clip-not-dict", where, f"found {_kind(record)}, expected a dict")
             else:
-                _Clip(self, record, where, number).check()
+                _Clip(self, record, seen, where, number).check()
         self.check_labels()
         self.tell_the_rest()
 
@@ -220,6 +228,7 @@ class _Validator:
                 is_index="frame_inds" in keys or bool(flat),
                 is_bare=self.container in ("kpfile", "folder", "list") and set(keys) == {"frame_dir", "keypoint"},
                 flat=flat,
+                extra=tuple(key for key in keys if key not in _DOCUMENTED),
                 missing=tuple(key for key in promised if key not in keys),
             )
         return known
@@ -231,7 +240,10 @@ class _Validator:
         if not self.splits:
             labelled_or_more = any(not self.keys_of(clip).is_bare for clip in self.clips)
             if self.container in ("dict", "list", "folder") and labelled_or_more:
-                add("no-split", "split" if self.container == "dict" else "", "found no split")
+                alike = difflib.get_close_matches("split", map(str, self.extra), n=1)
+                found = f"found no split, but {_kind(alike[0])}" if alike else "found no split"
+                hint = "Call it 'split'." if alike else ""
+                add("no-split", "split" if self.container == "dict" else "", found, hint=hint)
             return
         known = {clip.get(self.id_key) for clip in self.clips if _is_id(clip.get(self.id_key))}
         # The places of the ids, in the order that they have there.
@@ -311,7 +323,7 @@ class _Validator:
             add("label-gaps", where, f"found {number:,} of the labels from 0 to {high}")
 
     def tell_the_rest(self) -> None:
-        if self.people and self.container != "annotation":
+        if self.container != "annotation" and max(self.people, default=0) > 1:
             words = ", ".join(f"M = {number} in {_clips(count)}" for number, count in sorted(self.people.items())[:8])
             more = f", and up to M = {max(self.people)}" if len(self.people) > 8 else ""
             self.findings.add("people", "annotations", f"found {words}{more}")
@@ -322,11 +334,70 @@ class _Validator:
             )
 
 
-class _Clip:
-    """One annotation under examination. Each of its arrays is read at one place, and once."""
+# What the rules look into.
+_LOOKED_INTO = ("keypoint", "keypoint_score", "frame_inds", "box_score", "img_shape", "original_shape")
+# Clips are looked at a few together: a call of the system, or of numpy, takes as long as a small clip does.
+CLIPS_AT_ONCE, BYTES_AT_ONCE = 24, 1_000_000
 
-    def __init__(self, validator: _Validator, record: _Record, where: str, number: int) -> None:
-        self.validator, self.record, self.where, self.number = validator, record, where, number
+
+class _Seen:
+    """The arrays of a clip by their keys, and what was measured of many clips together."""
+
+    __slots__ = ("arrays", "bounds", "swaps")
+
+    def __init__(self) -> None:
+        self.arrays: dict[str, Any] = {}  # each is read once; an error if that cannot be done
+        self.bounds: dict[str, _Bounds] = {}  # of those that have numbers
+        self.swaps = 0
+
+
+def _looked_at(records: Iterable[Any]) -> Iterator[tuple[Any, _Seen]]:
+    """Give each record with what was seen in it."""
+    batch: list[tuple[Any, _Seen]] = []
+    nbytes = 0
+    for record in records:
+        seen = _Seen()
+        if isinstance(record, Mapping):
+            for key in _LOOKED_INTO:
+                value = record.get(key)
+                if isinstance(value, (ArrayHandle, np.ndarray)):
+                    seen.arrays[key] = value
+                    nbytes += value.nbytes
+        batch.append((record, seen))
+        if len(batch) == CLIPS_AT_ONCE or nbytes > BYTES_AT_ONCE:
+            _look([seen for _, seen in batch])
+            yield from batch
+            batch, nbytes = [], 0
+    _look([seen for _, seen in batch])
+    yield from batch
+
+
+def _look(batch: list[_Seen]) -> None:
+    unread = [(seen.arrays, key) for seen in batch for key, value in seen.arrays.items() if type(value) is ArrayHandle]
+    for (arrays, key), value in zip(unread, read_together([arrays[key] for arrays, key in unread]), strict=True):
+        arrays[key] = value
+    places, measured, crowds = [], [], []
+    for seen in batch:
+        for key, value in seen.arrays.items():
+            if isinstance(value, np.ndarray) and value.size and value.dtype.kind == "f":
+                if key != "keypoint":
+                    value = value[..., np.newaxis]
+                elif value.ndim == 4 and 1 < len(value) <= MOST_SLOTS:
+                    crowds.append((seen, value))
+                if value.ndim > 1:
+                    places.append((seen.bounds, key))
+                    measured.append(value)
+    for (limits, key), found in zip(places, bounds(measured), strict=True):
+        limits[key] = found
+    for (seen, _), swaps in zip(crowds, count_swaps([keypoint for _, keypoint in crowds]), strict=True):
+        seen.swaps = swaps
+
+
+class _Clip:
+    """One annotation under examination."""
+
+    def __init__(self, validator: _Validator, record: _Record, seen: _Seen, where: str, number: int) -> None:
+        self.validator, self.record, self.seen, self.where, self.number = validator, record, seen, where, number
         self.id = record.get(validator.id_key)
 
     def add(self, code: str, key: str, message: str, hint: str = "") -> None:
@@ -336,6 +407,8 @@ class _Clip:
     def check(self) -> None:
         keys = self.validator.keys_of(self.record)
         self.check_id()
+        if self.validator.is_in_memory:  # in a file there is nothing but data
+            self.check_is_data(keys.extra)
         if self.validator.card:
             self.check_promises(self.validator.card, keys.missing)
         keypoint = self.array("keypoint")
@@ -359,15 +432,17 @@ class _Clip:
             self.check_skeletons(keypoint)
 
     def array(self, key: str) -> Any:
-        """The value of a key, read if it is in the file."""
-        value = self.record.get(key)
-        if not isinstance(value, ArrayHandle):
-            return value
-        try:
-            return value.read()
-        except FormatError as error:
-            self.add("array-damaged", key, str(error))
+        """The value of a key, read if it was in the file."""
+        value = self.seen.arrays.get(key)
+        if value is None:
+            return self.record.get(key)
+        if isinstance(value, FormatError):
+            self.add("array-damaged", key, str(value))
             return _DAMAGED
+        return value
+
+    def bounds_of(self, key: str, array: _Array) -> _Bounds:
+        return self.seen.bounds.get(key) or bounds([array])[0]
 
     # -- which clip it is
 
@@ -384,6 +459,13 @@ class _Clip:
             self.add("id-repeated", key, f"found {_kind(self.id)}, as in annotations[{before}]")
         elif validator.used is not None and self.id not in validator.used:
             self.add("clip-in-no-split", "", f"found {_kind(self.id)} in no split")
+
+    def check_is_data(self, keys: Iterable[Any]) -> None:
+        for key in keys:
+            try:
+                check_writable({key: self.record[key]}, "")
+            except FormatError as error:
+                self.add("not-data", key if isinstance(key, str) else _kind(key), str(error)[:300])
 
     def check_promises(self, card: Card, missing: Iterable[str]) -> None:
         for key in missing:
@@ -404,7 +486,7 @@ class _Clip:
             return
         label, classes = self.record["label"], self.validator.classes
         if not _is_int(label):
-            hint = "Make it a plain int: int(label)." if getattr(label, "shape", None) == () else ""
+            hint = "Make it a plain int: int(label)." if _is_almost_int(label) else ""
             self.add("label-type", "label", f"found {_kind(label)}, expected an int", hint)
             return
         if isinstance(label, np.integer):
@@ -458,8 +540,15 @@ class _Clip:
             return False
         if keypoint.ndim != 4:
             self.check_total_frames()
-            hint = "One person's [T, V, C] becomes [1, T, V, C] with keypoint[None]." if keypoint.ndim == 3 else ""
-            self.add("keypoint-axes", "keypoint", f"found {_kind(keypoint)}, expected [M, T, V, C]", hint)
+            self.add(
+                "keypoint-axes", "keypoint", f"found {_kind(keypoint)}, expected [M, T, V, C]", _unfolding(keypoint)
+            )
+            return False
+        if keypoint.shape[3] not in (2, 3):
+            self.check_total_frames()
+            expected = f"{self.validator.card.dimensions}" if self.validator.card else "2 or 3"
+            message = f"found {_kind(keypoint)}, expected [M, T, V, C] with C = {expected}"
+            self.add("keypoint-coordinates", "keypoint", message, _reordering(keypoint))
             return False
         if keypoint.dtype.kind != "f":
             self.add("keypoint-dtype", "keypoint", f"found {_kind(keypoint)}, expected floats")
@@ -475,8 +564,8 @@ class _Clip:
         if people == 0:
             self.add("no-people", "keypoint", f"found {_kind(keypoint)}")
         card = self.validator.card
-        if dimensions not in (2, 3) or (card and dimensions != card.dimensions):
-            expected = f"{card.dimensions}, as {card.name} has it" if card else "2 or 3"
+        if card and dimensions != card.dimensions:
+            expected = f"{card.dimensions}, as {card.name} has it"
             self.add("keypoint-coordinates", "keypoint", f"found C = {dimensions}, expected {expected}")
             return
         self.check_layout(joints, dimensions, "keypoint")
@@ -489,6 +578,10 @@ class _Clip:
         if layout:
             if joints != layout.V:
                 self.add("layout-differs", key, f"found V = {joints}, but {layout.name} has {layout.V} joints")
+            return
+        first, where = self.validator.first_joints = self.validator.first_joints or (joints, self.where)
+        if joints != first:
+            self.add("joints-differ", key, f"found V = {joints}, but {where} has V = {first}")
         elif layouts.guess(joints, dimensions) is None:
             self.add("layout", key, f"found V = {joints}: {layouts.guess_reason(joints, dimensions)}")
 
@@ -515,17 +608,15 @@ class _Clip:
 
     def check_values(self, keypoint: _Array, score: _Array | None, size: tuple[int, int] | None) -> None:
         """Look at the numbers. Clips are small, so what costs time is each call of numpy: most need few of them."""
-        low, high = bounds(keypoint)
+        low, high = self.bounds_of("keypoint", keypoint)
         lowest = None if score is None else self.check_scores(score, "keypoint_score")
         # NaN is handed on by minimum and maximum: what has finite bounds is finite.
         if not all(map(isfinite, low + high)):
             self.tell_not_finite("keypoint", keypoint)
             return
-        crowd = 1 < len(keypoint) <= MOST_SLOTS
         # Without a zero between its bounds, no coordinate is zero, and no joint missing.
         zeros = all(least <= 0 <= most for least, most in zip(low, high, strict=True))
-        planes = spread(keypoint) if crowd or zeros else None
-        absent = absent_joints(planes) if planes is not None and zeros else None
+        absent = absent_joints(keypoint) if zeros else None
         if absent is not None:
             if not any(low + high):
                 self.add("no-joints", "keypoint", f"found zeros only in {_kind(keypoint)}")
@@ -539,22 +630,20 @@ class _Clip:
             self.check_halves(score == 0, absent)
         if len(low) == 2:
             self.check_pixels(keypoint.dtype, low, high, size)
-        elif max(-low[0], high[0], -low[1], high[1]) > FARTHEST and low[2] >= 0 and high[2] <= SCORE_RANGE[1]:
-            message = f"found x and y as in a picture, and a third coordinate from {low[2]:.2f} to {high[2]:.2f}"
-            self.add("score-inside", "keypoint", message)
-        if crowd and planes is not None:
-            swaps = count_swaps(planes, absent)
-            if swaps:
-                self.add("slots-swap", "keypoint", f"found {swaps} changes of place from one frame to the next")
+        elif len(low) == 3:
+            self.check_metres(low, high)
+        if self.seen.swaps:
+            message = f"found {self.seen.swaps} changes of place from one frame to the next"
+            self.add("slots-swap", "keypoint", message)
 
     def tell_not_finite(self, key: str, values: _Array) -> None:
-        bad = np.argwhere(~np.isfinite(_widened(values)))
+        bad = np.argwhere(~np.isfinite(widened(values)))
         place = ", ".join(map(str, bad[0]))
         self.add("not-finite", key, f"found {len(bad):,} that are NaN or infinite, the first at [{place}]")
 
     def check_scores(self, score: _Array, key: str) -> float | None:
         """Return the lowest of the scores, of which there is one at least; None if one is not finite."""
-        (low,), (high,) = bounds(score[..., None])
+        (low,), (high,) = self.bounds_of(key, score[..., np.newaxis])
         if not (isfinite(low) and isfinite(high)):
             self.tell_not_finite(key, score)
             return None
@@ -593,13 +682,21 @@ class _Clip:
         span = f"x from {left:.0f} to {right:.0f} and y from {top:.0f} to {bottom:.0f}"
         self.add(code, key, f"found {span} in a picture of (height, width) = ({height}, {width})")
 
+    def check_metres(self, low: list[float], high: list[float]) -> None:
+        farthest = max(*high, *(-value for value in low))
+        if farthest > FARTHEST and low[2] >= 0 and high[2] <= SCORE_RANGE[1]:
+            message = f"found x and y as in a picture, and a third coordinate from {low[2]:.2f} to {high[2]:.2f}"
+            self.add("score-inside", "keypoint", message)
+        elif farthest > FARTHEST:
+            self.add("units", "keypoint", f"found coordinates up to {farthest:.0f}, expected metres")
+
     # -- compressed skeletons [N, V, 3], and the index
 
     def check_compressed(self, keypoint: _Array, key: str) -> None:
         _, joints, columns = keypoint.shape
         if keypoint.dtype.kind != "f":
             self.add("keypoint-dtype", key, f"found {_kind(keypoint)}, expected floats")
-        elif keypoint.size and not np.isfinite(bounds(keypoint)).all():
+        elif keypoint.size and not np.isfinite(self.bounds_of(key, keypoint)).all():
             self.tell_not_finite(key, keypoint)
         if columns != 3:
             self.add("keypoint-coordinates", key, f"found {_kind(keypoint)}, expected [N, V, 3]: x, y, score")
@@ -635,7 +732,7 @@ class _Clip:
         if rows is _DAMAGED or (key == "box_score" and key not in self.record):
             return None
         if isinstance(rows, np.ndarray) and rows.ndim == 1 and rows.dtype.kind in kinds:
-            return rows.astype(np.int64) if kinds == "iu" else _widened(rows)
+            return rows.astype(np.int64) if kinds == "iu" else widened(rows)
         code, what = ("frame-inds", "ints") if key == "frame_inds" else ("box-score", "floats")
         found = _kind(rows) if key in self.record else "none"
         self.add(code, key, f"found {found}, expected {what} of one axis, [N]")
@@ -707,47 +804,113 @@ _DAMAGED = object()
 # Measures of one clip
 
 
-def spread(keypoint: _Array) -> _Array:
-    """Give keypoints [M, T, V, C] as planes [C, M, T, V], in which sums of float16 do not overflow."""
-    return keypoint.transpose(3, 0, 1, 2).astype(_wide(keypoint.dtype), order="C")
+def bounds(arrays: Sequence[_Array]) -> list[_Bounds]:
+    """Give the least and the largest value of each coordinate, which is the last axis; NaN where there is one.
+
+    None of the arrays is empty. They are taken together, for the sake of many small ones.
+    """
+    found: dict[int, _Bounds] = {}
+    alike = defaultdict(list)
+    for place, array in enumerate(arrays):
+        alike[array.dtype, array.shape[-1]].append(place)
+    for (dtype, length), places in alike.items():
+        rows = [arrays[place].reshape(-1, length) for place in places]
+        starts = [0, *accumulate(map(len, rows[:-1]))]
+        columns = np.ascontiguousarray(np.concatenate(rows).T)
+        is_float16 = dtype == np.float16
+        columns = _ordered(columns.view(np.int16)) if is_float16 else columns.astype(_wide(dtype), copy=False)
+        low, high = (ufunc.reduceat(columns, starts, axis=1).T for ufunc in (np.minimum, np.maximum))
+        if is_float16:
+            low, high = _ordered(low).view(np.float16), _ordered(high).view(np.float16)
+        limits = zip(low.tolist(), high.tolist(), strict=True)
+        found |= zip(places, limits, strict=True)
+    return [found[place] for place in range(len(arrays))]
 
 
-def bounds(values: _Array) -> tuple[list[float], list[float]]:
-    """Give the least and the largest value of each coordinate, which is the last axis; NaN where there is one."""
-    columns = values.reshape(-1, values.shape[-1]).T
-    if values.dtype == np.float16:
-        # Where none is negative, the numbers are ordered as their bits are, and ints are compared much faster.
-        bits = np.ascontiguousarray(columns).view(np.int16)
-        low, high = np.minimum.reduce(bits, axis=1), np.maximum.reduce(bits, axis=1)
-        if min(low.tolist()) >= 0:
-            return low.view(np.float16).tolist(), high.view(np.float16).tolist()
-    columns = columns.astype(_wide(values.dtype), order="C")
-    return np.minimum.reduce(columns, axis=1).tolist(), np.maximum.reduce(columns, axis=1).tolist()
+def _ordered(bits: _Array) -> _Array:
+    """Turn the bits of float16 into ints of the same order, and back: they are compared much faster.
+
+    NaNs come out beyond infinity, on the side of their sign.
+    """
+    ordered: _Array = bits ^ ((bits >> 15) & 0x7FFF)
+    return ordered
 
 
-def absent_joints(planes: _Array) -> _Array | None:
+def widened(values: _Array) -> _Array:
+    """Give the values as floats in which sums of float16 do not overflow."""
+    if values.dtype != np.float16:
+        return values.astype(_wide(values.dtype), copy=False)
+    # numpy converts float16 one number at a time. Put into the places that float32 has for them, all their bits are
+    # a number again, too small by the difference of the two exponents.
+    bits = values.view(np.int16).astype(np.int32, order="C")
+    bits <<= 13
+    bits &= ~0x7000_0000
+    wide = bits.view(np.float32)
+    wide *= np.float32(2.0**112)
+    beyond = np.abs(wide) > _LARGEST_FLOAT16
+    if beyond.any():  # infinity and NaN
+        wide[beyond] = values[beyond]
+    return wide
+
+
+_LARGEST_FLOAT16 = np.float32(np.finfo(np.float16).max)
+
+
+def absent_joints(keypoint: _Array) -> _Array | None:
     """Give where joints are missing, bool [M, T, V]: all coordinates are zero there. None if no joint is."""
-    absent: _Array = planes[0] == 0
-    for plane in planes[1:]:
-        absent &= plane == 0
+    if keypoint.dtype == np.float16:
+        keypoint = keypoint.view(np.int16) << 1  # without the sign; ints are compared faster
+    absent: _Array = keypoint[..., 0] == 0
+    for axis in range(1, keypoint.shape[-1]):
+        absent &= keypoint[..., axis] == 0
     return absent if absent.any() else None
 
 
-def count_swaps(planes: _Array, absent: _Array | None) -> int:
-    """Count where a slot's person is far from itself and close to another slot's, one frame on.
+def count_swaps(keypoints: Sequence[_Array]) -> list[int]:
+    """Count in each clip where a slot's person is far from itself and close to another slot's, one frame on.
 
-    Parameters
-    ----------
-    planes : float array [C, M, T, V]
-    absent : bool array [M, T, V], or None
+    The keypoints are float arrays [M, T, V, C]. They are taken together, for the sake of many small ones.
     """
-    _, people, frames, joints = planes.shape
-    # The sums are as good as the means, if all joints are there; missing ones are zeros, and add nothing.
-    centres = planes @ np.ones(joints, planes.dtype)
-    if absent is not None:
+    found = [0] * len(keypoints)
+    alike = defaultdict(list)
+    for place, keypoint in enumerate(keypoints):
+        people, _, *rest = keypoint.shape
+        alike[people, *rest].append(place)
+    for places in alike.values():
+        together = [keypoints[place] for place in places]
+        swaps = _swaps_by_frame(_centres(np.concatenate(together, axis=1)))
+        starts = [0, *accumulate(keypoint.shape[1] for keypoint in together)]
+        swaps[[start - 1 for start in starts]] = 0  # from a clip's last frame it is a long way to the next one's first
+        counts = np.add.reduceat(swaps, starts[:-1])
+        for place, count in zip(places, counts.tolist(), strict=True):
+            found[place] = count
+    return found
+
+
+def _centres(keypoint: _Array) -> _Array:
+    """Give where each person is, [C, M, T]: NaN where nobody is."""
+    people, frames, joints, dimensions = keypoint.shape
+    wide = widened(keypoint).reshape(people, frames, -1)
+    centres = np.ascontiguousarray((wide @ _adding_up(joints, dimensions, wide.dtype)).transpose(2, 0, 1))
+    absent = absent_joints(keypoint)
+    if absent is None:
+        centres /= joints
+    else:  # missing joints are zeros, and add nothing
         present = np.count_nonzero(~absent, axis=2)
-        centres /= np.where(present, present, np.nan)  # a comparison with NaN is False
-    swaps = 0
+        centres /= np.where(present, present, np.nan)
+    return centres
+
+
+@cache
+def _adding_up(joints: int, dimensions: int, dtype: np.dtype[Any]) -> _Array:
+    """Give what sums up the joints, if a frame's numbers [V * C] are multiplied by it."""
+    return np.tile(np.eye(dimensions, dtype=dtype), (joints, 1))
+
+
+def _swaps_by_frame(centres: _Array) -> _Array:
+    """Count the swaps [T] from each frame to the next one. Comparisons with NaN are False."""
+    _, people, frames = centres.shape
+    swaps = np.zeros(frames, int)
     step = max(1, 100_000 // people**2)  # a crowd is compared a few frames at a time, for the memory
     for start in range(0, frames - 1, step):
         here = centres[:, :, start : start + step + 1]
@@ -757,7 +920,9 @@ def count_swaps(planes: _Array, absent: _Array | None) -> int:
         own = np.einsum("iit->it", squares)  # a view: of each slot to itself
         near = SWAP_SHARE**2 * own
         own[:] = np.inf
-        swaps += int(np.count_nonzero(np.fmin.reduce(squares, axis=1) < near))
+        swapped = np.fmin.reduce(squares, axis=1) < near
+        if swapped.any():
+            swaps[start : start + step][: swapped.shape[1]] = np.count_nonzero(swapped, axis=0)
     return swaps
 
 
@@ -813,27 +978,22 @@ def _measure(clip: _Record | None) -> tuple[Any, ...]:
     people, frames, joints, _ = keypoint.shape
     if not keypoint.size:
         return *identity, *_Measures(frames, people, empty_frames=frames)
-    planes = spread(keypoint)
-    absent = absent_joints(planes)
-    present = np.ones(planes.shape[1:], bool) if absent is None else ~absent
+    absent = absent_joints(keypoint)
+    present = np.ones(keypoint.shape[:3], bool) if absent is None else ~absent
     there = present.any(axis=2)
     persons = np.count_nonzero(there)
     missing, mean = np.nan, np.nan
     if persons:
         missing = 1 - np.count_nonzero(present) / (persons * joints)
         if isinstance(score, np.ndarray) and score.shape == present.shape and score.dtype.kind in "fiu":
-            mean = float(_widened(score)[present].mean())
-    swaps = count_swaps(planes, absent) if people <= MOST_SLOTS else np.nan
+            mean = float(widened(score)[present].mean())
+    swaps = count_swaps([keypoint])[0] if people <= MOST_SLOTS else np.nan
     empty = frames - np.count_nonzero(there.any(axis=0))
     return *identity, *_Measures(frames, people, empty, missing, mean, swaps)
 
 
 def _wide(dtype: np.dtype[Any]) -> type[np.floating[Any]]:
     return np.float64 if dtype.itemsize > 4 else np.float32
-
-
-def _widened(values: _Array) -> _Array:
-    return values.astype(_wide(values.dtype), copy=False)
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -843,6 +1003,43 @@ def _widened(values: _Array) -> _Array:
 def _is_int(value: Any) -> TypeGuard[int]:
     is_int = type(value) is int or (isinstance(value, (int, np.integer)) and not isinstance(value, bool))
     return is_int and bool(-_LARGEST <= value <= _LARGEST)
+
+
+def _is_almost_int(value: Any) -> bool:
+    """Whether ``int(value)`` is what is meant: for 1.0, "1", and an array of no axis."""
+    try:
+        return not isinstance(value, (bool, bytes)) and _is_int(int(value)) and float(value) == int(value)
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+# How many numbers the coordinates of all joints are, in the common layouts: people put them into one axis.
+_FLAT = {
+    layout.V * C: (layout.V, C)
+    for layout, C in ((layouts.get("coco"), 2), (layouts.get("openpose"), 2), (layouts.get("nturgb+d"), 3))
+}
+
+
+def _unfolding(keypoint: _Array) -> str:
+    """What makes [M, T, V, C] of an array with more or fewer axes, if that can be said."""
+    *rest, last = keypoint.shape or (0,)
+    if len(rest) in (1, 2) and last in _FLAT:
+        V, C = _FLAT[last]
+        lengths = f"1, {rest[0]}" if len(rest) == 1 else f"{rest[0]}, {rest[1]}"
+        return f"If an item of the last axis is all of a person's numbers: keypoint.reshape({lengths}, {V}, {C})."
+    return "One person's [T, V, C] becomes [1, T, V, C] with keypoint[None]." if keypoint.ndim == 3 else ""
+
+
+def _reordering(keypoint: _Array) -> str:
+    """What brings the axes into order, if the one of the coordinates is seen at another place."""
+    is_short = [length in (2, 3) for length in keypoint.shape]
+    if is_short[1]:
+        return "If the axes are [M, C, T, V], move C to the end: np.moveaxis(keypoint, 1, -1)."
+    if is_short[2]:
+        return "If the axes are [M, T, C, V], swap the last two: keypoint.swapaxes(2, 3)."
+    if is_short[0]:
+        return "If the axes are [C, T, V, M], turn them: keypoint.transpose(3, 1, 2, 0)."
+    return ""
 
 
 def _is_id(value: Any) -> bool:

@@ -54,6 +54,12 @@ def write(value: Any, path: str | os.PathLike[str], *, protocol: int = 4, overwr
         _Writer(file, protocol).write(value)
 
 
+def check(value: Any, place: str) -> None:
+    """Raise the `FormatError` that `write` would raise for a value at this place."""
+    with open(os.devnull, "wb") as nowhere:
+        _Writer(nowhere, PROTOCOLS[-1]).value(value, place)
+
+
 @contextmanager
 def _replacing(path: str | os.PathLike[str], *, overwrite: bool) -> Iterator[BinaryIO]:
     """Open a new file that takes the place of `path` when the block ends well, and leaves no trace otherwise."""

@@ -34,6 +34,32 @@ def test_validate_takes_the_name_of_a_data_set(capsys):
     assert "error [keypoint-coordinates], 40 times" in capsys.readouterr().out
 
 
+def test_validate_takes_a_layout_and_the_number_of_classes(capsys):
+    assert main(["validate", str(sample("ntu60_hrnet")), "--layout", "openpose", "--num-classes", "2"]) == 1
+    printed = capsys.readouterr().out
+    assert "error [layout-differs], 40 times" in printed
+    assert "expected 0 to 1 for 2 classes" in printed
+
+
+def test_a_damaged_file_in_a_folder_does_not_hide_the_others(tmp_path, capsys):
+    clip = {"frame_dir": "a", "label": "wave", "total_frames": 2, "keypoint": np.zeros((1, 2, 17, 2))}
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps(clip))
+    (tmp_path / "b.pkl").write_bytes(b"<html>")
+    (tmp_path / "c.pkl").write_bytes(pickle.dumps({"split": {}, "annotations": []}))
+    assert main(["validate", str(tmp_path)]) == 1
+    printed = capsys.readouterr().out
+    assert "error [unreadable], 2 times" in printed
+    assert "b.pkl: " in printed
+    assert "c.pkl is a whole data set" in printed
+    assert "error [label-type]" in printed
+
+
+def test_the_help_of_validate_tells_the_exit_status(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["validate", "--help"])
+    assert "Exit status: 0 without errors" in capsys.readouterr().out
+
+
 def test_an_unknown_data_set_is_told_with_those_that_are_known(capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["validate", str(sample("ntu60_3danno")), "--dataset", "ntu61"])

@@ -13,7 +13,7 @@ import pytest
 
 from pysklnb import FormatError, UnsafePickleError
 from pysklnb.reader import read
-from pysklnb.sources import DECODERS, WIDEST, ArrayHandle, BytesSource, FileSource, Form, unquote
+from pysklnb.sources import DECODERS, WIDEST, ArrayHandle, BytesSource, FileSource, Form, read_together, unquote
 
 NUMBERS = np.arange(12, dtype="<f4").reshape(3, 4)
 NO_PREADV = not hasattr(os, "preadv")
@@ -337,3 +337,67 @@ def test_forked_processes_read_the_same_file(tmp_path):
     assert [results.get(timeout=30) for _ in workers] == [expected] * 2
     for worker in workers:
         worker.join()
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Many arrays at once
+
+
+@pytest.fixture
+def near(tmp_path):
+    """Handles of three arrays of one file, in the file's order, and the arrays."""
+    arrays = [np.arange(6, dtype="<f4").reshape(2, 3), np.arange(200, 208, dtype=np.uint8), np.ones((0, 2), "<f2")]
+    texts = [arrays[0].tobytes(), arrays[1].tobytes().decode("latin-1").encode(), b""]
+    (tmp_path / "near.bin").write_bytes(b"--" + b"--".join(texts))
+    source, offset, handles = FileSource(tmp_path / "near.bin"), 2, []
+    for array, text, encoding in zip(arrays, texts, ("raw", "utf-8", "utf-8"), strict=True):
+        handles.append(ArrayHandle(source, offset, len(text), array.shape, Form(array.dtype, encoding)))
+        offset += len(text) + 2
+    return handles, arrays
+
+
+def assert_are(found, arrays):
+    for array, expected in zip(found, arrays, strict=True):
+        np.testing.assert_array_equal(array, expected, strict=True)
+        assert array.flags.owndata
+        assert array.flags.writeable
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0], [1], []], ids=str)
+def test_arrays_are_read_together(near, order):
+    handles, arrays = near
+    assert_are(read_together([handles[place] for place in order]), [arrays[place] for place in order])
+
+
+def test_arrays_that_lie_together_are_fetched_once(near, monkeypatch):
+    handles, arrays = near
+    fetched = []
+    read_bytes = FileSource.read_bytes
+    monkeypatch.setattr(FileSource, "read_bytes", lambda *place: fetched.append(place) or read_bytes(*place))
+    assert_are(read_together(handles), arrays)
+    assert len(fetched) == 1
+
+
+def test_arrays_that_lie_far_apart_are_fetched_one_by_one(tmp_path, monkeypatch):
+    (tmp_path / "far.bin").write_bytes(b"ab" + bytes(10_000) + b"cd")
+    source, lengths = FileSource(tmp_path / "far.bin"), []
+    read_into = FileSource.read_into
+    monkeypatch.setattr(FileSource, "read_into", lambda *of: lengths.append(of[2].nbytes) or read_into(*of))
+    handles = [ArrayHandle(source, offset, 2, (2,), Form(np.dtype("u1"))) for offset in (0, 10_002)]
+    assert [array.tobytes() for array in read_together(handles)] == [b"ab", b"cd"]
+    assert lengths == [2, 2]
+
+
+def test_arrays_of_several_files_are_read_together(near):
+    handles, arrays = near
+    other = ArrayHandle(BytesSource(b"xyz"), 1, 2, (2,), Form(np.dtype("u1")))
+    assert_are(read_together([handles[0], other, handles[1]]), [arrays[0], np.frombuffer(b"yz", "u1"), arrays[1]])
+
+
+def test_a_damaged_array_leaves_the_others_be(near):
+    handles, arrays = near
+    handles[1].length -= 1
+    whole, damaged, empty = read_together(handles)
+    assert_are([whole, empty], [arrays[0], arrays[2]])
+    assert isinstance(damaged, FormatError)
+    assert "does not give its 8 bytes" in str(damaged)
