@@ -5,6 +5,7 @@ from . import layouts
 from .cards import catalog
 from .compression import compress, decompress
 from .dataset import Dataset, load, save
+from .kpfiles import KpfileStore, write_kpfiles
 from .samples import find, sample
 from .sources import FormatError, UnsafePickleError
 from .validation import quality, validate
@@ -14,6 +15,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Dataset",
     "FormatError",
+    "KpfileStore",
     "UnsafePickleError",
     "catalog",
     "compress",
@@ -26,4 +28,5 @@ __all__ = [
     "sample",
     "save",
     "validate",
+    "write_kpfiles",
 ]

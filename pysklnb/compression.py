@@ -105,10 +105,8 @@ def decompress(
     if max_person < 1:
         raise ValueError(f"max_person: found {max_person!r}, expected 1 or more.")
     fields = dict(annotation)
-    skeletons = _skeletons(fields, fields.get("keypoint") if keypoint is None else keypoint)
+    skeletons, frames, total, base = rows_of(fields, keypoint, base)
     N, V, _ = skeletons.shape
-    frames = _values(fields, "frame_inds", "iu", (N,)).astype(np.intp)
-    total, base = _frame_range(fields, frames, base)
     boxes = chosen = None
     if "box_score" in fields or box_thr is not None:
         boxes = _values(fields, "box_score", "f", (N,))
@@ -124,10 +122,18 @@ def decompress(
     _warn_of_oddities(fields, skeletons)
 
     # Rows of a frame follow each other: a slot is the distance to the first of them.
-    people = np.bincount(frames, minlength=0 if squeeze else total + base)
+    is_edge = np.ones(N + 1, bool)
+    np.not_equal(frames[1:], frames[:-1], out=is_edge[1:N])
+    edges = is_edge.nonzero()[0]
+    people = edges[1:] - edges[:-1]
     order = np.arange(N)
-    slots = order - (people.cumsum() - people).take(frames)
-    numbers = people.nonzero()[0] if squeeze else np.arange(base, total + base)
+    slots = order - edges[:-1].repeat(people)
+    if squeeze:
+        numbers = frames[edges[:-1]]
+        columns = np.arange(len(people)).repeat(people)
+    else:
+        numbers = np.arange(base, total + base)
+        columns = frames - base
     most = int(people.max(initial=0))
     if most > max_person:
         with np.errstate(over="ignore", invalid="ignore"):
@@ -137,9 +143,9 @@ def decompress(
 
     # Which row stands where. Row N is nobody; who is cut goes into one slot more than there are.
     M, T = min(most, max_person), len(numbers)
-    rows = np.full((M + 1, len(people)), N)
-    rows.put(np.minimum(slots, M) * len(people) + frames, order)
-    rows = rows[:M].take(numbers, axis=1)
+    rows = np.full((M + 1, T), N)
+    rows.put(np.minimum(slots, M) * T + columns, order)
+    rows = rows[:M]
 
     joints = _with_nobody(skeletons).take(rows, axis=0).view(_JOINT)[..., 0]
     keypoint_grid = np.empty((M, T, V, 2), np.float16)
@@ -237,13 +243,27 @@ def compress(annotation: Mapping[str, Any]) -> dict[str, Any]:
     frame_inds = numbers[t] + _is_of_an_index(fields)
     return fields | {
         "keypoint": skeletons[m, t],
-        "frame_inds": frame_inds.astype(np.int16 if total < 2**15 else np.int32),
+        "frame_inds": frame_inds.astype(frame_dtype(total)),
         "total_frames": total,
     }
 
 
 # ---------------------------------------------------------------------------------------------------------------
 # What a clip has to be
+
+
+def rows_of(
+    fields: _Fields, keypoint: Any = None, base: int | None = None
+) -> tuple[npt.NDArray[np.float16], _Array, int, int]:
+    """Check a compressed clip; return the skeletons [N, V, 3], their frames [N], total_frames, and the base."""
+    skeletons = _skeletons(fields, fields.get("keypoint") if keypoint is None else keypoint)
+    frames = _values(fields, "frame_inds", "iu", (len(skeletons),)).astype(np.intp)
+    return skeletons, frames, *_frame_range(fields, frames, base)
+
+
+def frame_dtype(total: int) -> type[np.signedinteger[Any]]:
+    """Give the dtype of `frame_inds`: that of Kinetics, if so many frames can be counted in it."""
+    return np.int16 if total < 2**15 else np.int32
 
 
 def _skeletons(fields: _Fields, keypoint: Any) -> npt.NDArray[np.float16]:

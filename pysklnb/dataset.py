@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -26,10 +26,14 @@ from .reader import read
 from .sources import ArrayHandle, FileSource, FormatError, UnsafePickleError
 from .writer import write
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 _Record = Mapping[str, Any]
 # What marks a dict as an annotation: its id, in the documented and in the older form, or its keypoints.
 _IDENTITY = ("frame_dir", "filename")
 _MARKS = (*_IDENTITY, "keypoint")
+_VALID_RATIOS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
 
 
 class Annotation(Mapping[str, Any]):
@@ -198,8 +202,15 @@ class Dataset:
             raise KeyError(f"no clip has the id {frame_dir!r} ({nearest})")
         return Annotation(self._records[self._by_id[frame_dir]] or {})
 
-    def select(self, *, split: str | None = None, label: Any = None) -> Dataset:
-        """Return the clips of a split, with a label, or both, as a data set of its own; nothing is read or copied.
+    def select(
+        self,
+        *,
+        split: str | None = None,
+        label: Any = None,
+        box_thr: float | None = None,
+        valid_ratio: float | None = None,
+    ) -> Dataset:
+        """Return the clips that are all of what is asked for, as a data set of its own; nothing is read or copied.
 
         Parameters
         ----------
@@ -207,19 +218,31 @@ class Dataset:
             A name in ``ds["split"]``. The clips keep the order of the file; an id without a clip is passed over.
         label
             A label, or several: ``label=8``, ``label=[8, 9]``.
+        box_thr, valid_ratio
+            Of an index of Kinetics: clips with a person, whose box has a score of at least `box_thr`, in that share of
+            the video's frames at least: ``valid[box_thr] / total_frames >= valid_ratio``. It is PYSKL's filter, which
+            then also drops the skeletons of the other boxes: give `decompress` the same `box_thr`. See `valid_table`
+            for what is left at each setting.
 
         Raises
         ------
         KeyError
             There is no such split; the names that there are, are listed.
+        FormatError
+            A clip does not say for how many frames `box_thr` holds.
 
         Examples
         --------
         >>> ds = pysklnb.load(pysklnb.sample("ntu60_hrnet"))
         >>> len(ds.select(split="xsub_train", label=[7, 8])) < len(ds.select(split="xsub_train"))
         True
+        >>> index = pysklnb.load(pysklnb.sample("k400_hrnet"))
+        >>> len(index), len(index.select(box_thr=0.9, valid_ratio=0.3))
+        (12, 10)
         """
         places: Iterable[int] = self._places
+        if (box_thr is None) != (valid_ratio is None):
+            raise ValueError("box_thr and valid_ratio belong together: select(box_thr=0.7, valid_ratio=0.3).")
         if split is not None:
             if split not in self._split:
                 known = nearest_of(str(split), list(map(str, self._split))) if self._split else "it has no splits"
@@ -231,7 +254,74 @@ class Dataset:
             labels = set(label) if several else {label}
             places = [place for place in places if _label(self._records[place]) in labels]
             label = sorted(labels, key=repr) if several else label
-        return self._with(_places=list(places), _steps=(*self._steps, ("select", (split, label))))
+        if box_thr is not None and valid_ratio is not None:
+            places = [place for place in places if self._valid_share(place, box_thr) >= valid_ratio]
+        step = ("select", {"split": split, "label": label, "box_thr": box_thr, "valid_ratio": valid_ratio})
+        return self._with(_places=list(places), _steps=(*self._steps, step))
+
+    def valid_table(self, valid_ratios: Iterable[float] = _VALID_RATIOS) -> pd.DataFrame:
+        """Count the clips of a Kinetics index that each setting of ``select(box_thr=..., valid_ratio=...)`` keeps.
+
+        Parameters
+        ----------
+        valid_ratios
+            The settings to count for, from 0 to 1.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row for each `box_thr` that the clips know, a column for each `valid_ratio`.
+
+        Raises
+        ------
+        FormatError
+            A clip has no `valid`: this is no index of Kinetics.
+
+        Examples
+        --------
+        >>> table = pysklnb.load(pysklnb.sample("k400_hrnet")).valid_table([0.1, 0.3, 0.51])
+        >>> table.loc[0.9].to_dict()
+        {0.1: 12, 0.3: 10, 0.51: 0}
+        """
+        import pandas as pd
+
+        places = [place for place in self._places if self._records[place] is not None]
+        thresholds = sorted({threshold for place in places for threshold, _ in self._valid(place)})
+        ratios = list(valid_ratios)
+        counts = np.zeros((len(thresholds), len(ratios)), int)
+        for row, threshold in enumerate(thresholds):
+            shares = np.array([self._valid_share(place, threshold) for place in places])
+            counts[row] = [np.count_nonzero(shares >= ratio) for ratio in ratios]
+        return pd.DataFrame(
+            counts, index=pd.Index(thresholds, name="box_thr"), columns=pd.Index(ratios, name="valid_ratio")
+        )
+
+    def _valid(self, place: int) -> list[tuple[float, Any]]:
+        """In how many frames a record has boxes of at least a score; an older form of the index has it in keys."""
+        record = self._records[place] or {}
+        valid = record.get("valid")
+        found = valid if isinstance(valid, Mapping) else {}
+        flat = {key[6:]: frames for key, frames in record.items() if isinstance(key, str) and key.startswith("valid@")}
+        try:
+            return [(float(score), int(frames)) for score, frames in (found or flat).items()]
+        except (TypeError, ValueError):
+            raise self._no_valid(place, "numbers for scores") from None
+
+    def _valid_share(self, place: int, box_thr: float) -> float:
+        record = self._records[place]
+        if record is None:
+            return -1.0
+        valid, total = self._valid(place), record.get("total_frames")
+        frames = next((frames for score, frames in valid if abs(score - box_thr) < 1e-6), None)
+        if frames is None:
+            scores = ", ".join(str(score) for score, _ in valid)
+            raise self._no_valid(place, f"one of {scores} as box_thr" if valid else "it, as an index of Kinetics has")
+        if not isinstance(total, (int, np.integer)) or total <= 0:
+            raise self._no_valid(place, f"total_frames to divide by, found {total!r}")
+        return float(frames / int(total))
+
+    def _no_valid(self, place: int, expected: str) -> FormatError:
+        return FormatError(f"{self.name}: annotations[{place}].valid ({self._id(place)!r}): expected {expected}.")
 
     def _with(self, **changes: Any) -> Dataset:
         """A data set over the same records with other attributes; what was computed from the old ones is not kept."""
@@ -312,7 +402,7 @@ def _reopen(path: str, dataset: str | None, signature: tuple[int, int], steps: t
     if _signature(ds._sources) != signature:
         raise FormatError(f"{path} changed on disk after the data set was opened. Load it again.")
     for step, what in steps:
-        ds = ds[slice(*what)] if step == "slice" else ds.select(split=what[0], label=what[1])
+        ds = ds[slice(*what)] if step == "slice" else ds.select(**what)
     return ds
 
 

@@ -22,6 +22,7 @@ import numpy.typing as npt
 from . import layouts
 from .cards import Card, catalog
 from .dataset import Dataset, load, open_dataset
+from .kpfiles import KpfileStore
 from .layouts import Layout
 from .reader import read
 from .report import RULES, UNOPENED, Finding, Findings, Report, Rule
@@ -86,8 +87,8 @@ def validate(
     num_classes
         How many classes there are: labels from 0 to `num_classes` - 1 are right.
     store
-        For an index of Kinetics: the kpfiles, or any mapping from id to skeletons [N, V, 3] or to a dict that has
-        them as ``keypoint``.
+        For an index of Kinetics: a `KpfileStore`, or any mapping from id to skeletons [N, V, 3] or to a dict that
+        has them as ``keypoint``.
 
     Returns
     -------
@@ -748,7 +749,8 @@ class _Clip:
                 self.add("keypoint-axes", "keypoint", f"found {_kind(keypoint)}, expected [N, V, 3]: x, y, score")
         elif self.validator.store is not None and isinstance(self.id, str):
             try:
-                stored = self.validator.store[self.id]
+                store = self.validator.store
+                stored = store[self.record if isinstance(store, KpfileStore) else self.id]
                 stored = stored.get("keypoint") if isinstance(stored, Mapping) else stored
                 stored = stored.read() if isinstance(stored, ArrayHandle) else stored
             except (LookupError, ValueError, OSError) as error:

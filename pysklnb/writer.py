@@ -8,6 +8,7 @@ read when they are asked for is never in memory as a whole; the file appears und
 from __future__ import annotations
 
 import collections
+import io
 import os
 import secrets
 import struct
@@ -52,6 +53,13 @@ def write(value: Any, path: str | os.PathLike[str], *, protocol: int = 4, overwr
         raise FormatError(f"protocol={protocol!r}: 2 (as the official tools write) or 4 is possible.")
     with _replacing(path, overwrite=overwrite) as file:
         _Writer(file, protocol).write(value)
+
+
+def to_bytes(value: Any, *, protocol: int = 4) -> bytes:
+    """Return the pickle that `write` would write."""
+    file = io.BytesIO()
+    _Writer(file, protocol).write(value)
+    return file.getvalue()
 
 
 def check(value: Any, place: str) -> None:

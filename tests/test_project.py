@@ -31,6 +31,7 @@ ROOMS = (
     "dataset",
     "samples",
     "compression",
+    "kpfiles",
     "report",
     "validation",
     "drawing",
@@ -96,7 +97,7 @@ def test_the_version_is_the_same_wherever_it_is_written():
 def test_the_public_surface_is_what_the_package_promises():
     errors = ["FormatError", "UnsafePickleError"]
     names = ["catalog", "compress", "decompress", "find", "layouts", "load", "plot", "quality", "sample", "save"]
-    assert sorted(pysklnb.__all__) == ["Dataset", *errors, *names, "validate"]
+    assert sorted(pysklnb.__all__) == sorted(["Dataset", "KpfileStore", *errors, *names, "validate", "write_kpfiles"])
     assert all(hasattr(pysklnb, name) for name in pysklnb.__all__)
 
 

@@ -1,0 +1,487 @@
+"""The kpfiles of Kinetics: where the skeletons of an index are, and the cache in front of them.
+
+An index has the frames and the box scores of its clips, and their skeletons [N, V, 3] are in other files. PYSKL keeps
+many clips in a kpfile, a dict or a list, which `raw_file` of an annotation names; MMAction2 keeps one clip in each,
+``<frame_dir>.pkl``. Both are read as data, and so is what other programs put into the cache.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache, partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy.typing as npt
+
+from .compression import compress, frame_dtype, rows_of
+from .dataset import Dataset, load
+from .reader import read
+from .sources import ArrayHandle, FormatError, UnsafePickleError
+from .writer import to_bytes, write
+
+_Array = npt.NDArray[Any]
+_Fields = dict[str, Any]
+# How many kpfiles are open at a time, and how many clips are kept: tens of megabytes at most.
+_MOST_OPEN = 32
+_MOST_KEPT = 64
+# What the client that PYSKL uses puts beside a pickled value.
+_IS_PICKLED = 1
+# Seconds to wait for a server. One on the same machine answers in less than a thousandth of one.
+_PATIENCE = 5.0
+
+
+class KpfileStore(Mapping[Any, _Array]):
+    """The skeletons of an index: a read-only mapping to arrays [N, V, 3] (x and y in px, score).
+
+    ``store[annotation]`` looks into the kpfile that `raw_file` of the annotation names: under `root`, by the last
+    parts of that path, for the folders before them are those of the machine where the index was made. Without a
+    `raw_file` it takes the file ``<frame_dir>.pkl``, or else reads the ids that all the kpfiles have, once.
+    ``store["id"]`` does the same with the annotation of that id in `dataset`.
+
+    A clip is read without the rest of its kpfile, and each time a fresh array is given. In the store, some kpfiles
+    are kept open, and some clips in memory. A store can be handed to worker processes: only its arguments are.
+
+    Parameters
+    ----------
+    root
+        The folder with the kpfiles, in it or in folders below, or one kpfile.
+    dataset
+        The index, as `load` gives or takes it. Its ids are then those of the mapping.
+    memcached
+        A server to look for clips first, and to leave them with: ``("localhost", 22077)``, or the path of a socket. It
+        needs the package pymemcache. Keys and values are those of PYSKL. What is found there is read as data. A server
+        that is absent or fails costs a warning: all clips are had from the kpfiles.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no `root`.
+    KeyError
+        When a clip is asked for: it is in no kpfile.
+    FormatError, UnsafePickleError
+        When a clip is asked for: its kpfile is none, or `raw_file` points out of `root`.
+
+    Examples
+    --------
+    >>> index = pysklnb.load(pysklnb.sample("k400_hrnet"))
+    >>> store = pysklnb.KpfileStore(pysklnb.sample("k400_kpfiles"), index)
+    >>> store[index[0]].shape, store["-3Zq0fYw8kM"].shape
+    ((104, 17, 3), (104, 17, 3))
+    >>> pysklnb.decompress(index[0], store[index[0]])["keypoint"].shape
+    (2, 53, 17, 2)
+    >>> store.missing()
+    []
+    """
+
+    def __init__(
+        self, root: str | os.PathLike[str], dataset: Any = None, *, memcached: tuple[str, int] | str | None = None
+    ) -> None:
+        self.root = os.path.abspath(os.path.expanduser(root))
+        if not os.path.exists(self.root):
+            raise FileNotFoundError(f"{self.root}: there is no such folder. Name the one that has the kpfiles.")
+        self.dataset = None if dataset is None else load(dataset)
+        self.memcached = memcached
+        self._cache = None if memcached is None else _Cache(memcached)
+        self._opened = lru_cache(_MOST_OPEN)(self._open)
+        self._read = lru_cache(_MOST_KEPT)(self._find)
+        self._found: dict[str, str] | None = None  # the kpfile of each id, if all were looked through
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _remake, (self.root, self.dataset, self.memcached)
+
+    # -- the mapping
+
+    def __getitem__(self, key: Mapping[str, Any] | str) -> _Array:
+        return self._read(*self._place(key)).copy()
+
+    def __contains__(self, key: object) -> bool:
+        try:
+            self._handle(*self._place(key))
+        except (KeyError, OSError):
+            return False
+        return True
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files() if self.dataset is None else _ids(self.dataset))
+
+    def __len__(self) -> int:
+        return len(self._files() if self.dataset is None else _ids(self.dataset))
+
+    def __repr__(self) -> str:
+        of = "" if self.dataset is None else f", {len(self.dataset):,} clips of {self.dataset.name}"
+        return f"<KpfileStore of {self.root}{of}{', cached' if self._cache else ''}>"
+
+    def missing(self, dataset: Any = None) -> list[str]:
+        """Give the ids of clips that cannot be had: there is no such kpfile, or it has no such key.
+
+        Each kpfile is opened once, and no array is read. ``store[id]`` says what is wrong.
+
+        Parameters
+        ----------
+        dataset
+            The index, if it is not the one that the store was made with.
+        """
+        places = [self._place(clip) for clip in self._clips(dataset, "missing")]
+        absent = set()
+        # Kpfile by kpfile: in the order of the index, one would be opened again and again.
+        for place in _with_bar(sorted(set(places), key=lambda place: (str(place[1]), place[0])), "clips"):
+            try:
+                self._handle(*place)
+            except (KeyError, OSError, ValueError):
+                absent.add(place)
+        return [place[0] for place in places if place in absent]
+
+    def warm(self, dataset: Any = None) -> int:
+        """Put clips into memcached that are not there yet, with a progress bar; give the number of those that are.
+
+        Parameters
+        ----------
+        dataset
+            The clips, if they are not those of the index that the store was made with: a part of it, for example.
+        """
+        if self._cache is None:
+            raise ValueError("of which server? Name it: KpfileStore(root, dataset, memcached=('localhost', 22077)).")
+        places = {self._place(clip) for clip in self._clips(dataset, "warm")}
+        count = 0
+        for place in _with_bar(sorted(places, key=lambda place: (str(place[1]), place[0])), "clips"):
+            if self._cache.is_lost:
+                break
+            with contextlib.suppress(KeyError):  # those that `missing` lists
+                count += self._cache.add(place[0], self._handle(*place).read())
+        return count
+
+    # -- where a clip is
+
+    def _clips(self, dataset: Any, what: str) -> list[Mapping[str, Any]]:
+        ds = self.dataset if dataset is None else load(dataset)
+        if ds is None:
+            raise ValueError(f"of which clips? Name them: store.{what}(dataset), or KpfileStore(root, dataset).")
+        return [record for record in map(ds._records.__getitem__, ds._places) if record is not None]
+
+    def _place(self, key: Any) -> tuple[str, str | None]:
+        """Give the id and the `raw_file` of a clip."""
+        annotation = key
+        if isinstance(key, str):
+            annotation = {"frame_dir": key}
+            if self.dataset is not None and key in self.dataset._by_id:
+                annotation = self.dataset.clip(key)
+        if not isinstance(annotation, Mapping):
+            raise KeyError(f"{key!r}: expected an annotation or its id")
+        name, raw_file = annotation.get(_id_key(annotation)), annotation.get("raw_file")
+        if not isinstance(name, str) or not name:
+            raise KeyError(f"the annotation has no id: found {name!r}")
+        return str(name), raw_file if isinstance(raw_file, str) else None
+
+    def _find(self, name: str, raw_file: str | None) -> _Array:
+        if self._cache is None:
+            return self._handle(name, raw_file).read()
+        keypoint = self._cache.get(name)
+        if keypoint is None:
+            keypoint = self._handle(name, raw_file).read()
+            self._cache.add(name, keypoint)
+        return keypoint
+
+    def _handle(self, name: str, raw_file: str | None) -> ArrayHandle:
+        """Find the skeletons of a clip, unread."""
+        path = self._path(name, raw_file)
+        if path is None:
+            where = f"{raw_file} is not under {self.root}" if raw_file else f"no kpfile under {self.root} has it"
+            raise KeyError(f"the skeletons of {name!r}: {where}. Unpack the kpfiles there, or name another folder.")
+        ds = self._opened(path)
+        # A file of one clip is known by its own name, without the folders that an id can have.
+        place = 0 if len(ds) == 1 and name.endswith(f"/{ds._id(0)}") else ds._by_id.get(name)
+        if place is None:
+            raise KeyError(f"the skeletons of {name!r}: {path} has {len(ds):,} clips, and this is not one of them.")
+        keypoint = (ds._records[place] or {}).get("keypoint")
+        if not isinstance(keypoint, ArrayHandle) or keypoint.ndim != 3 or keypoint.shape[2] != 3:
+            found = f"shape {keypoint.shape}" if isinstance(keypoint, ArrayHandle) else type(keypoint).__name__
+            raise FormatError(f"{path}: keypoint of {name!r}: found {found}, expected [N, V, 3]: x, y, score.")
+        return keypoint
+
+    def _path(self, name: str, raw_file: str | None) -> str | None:
+        if os.path.isfile(self.root):
+            return self.root
+        if raw_file is not None:
+            return self._under_root(raw_file, name)
+        path = self._under_root(f"{name}.pkl", name, shortened=False)
+        return path or self._files().get(name)
+
+    def _under_root(self, path: str, name: str, *, shortened: bool = True) -> str | None:
+        """Look for a file under `root`, by as many of the last parts of its path as lead to one."""
+        parts = path.replace("\\", "/").split("/")
+        if ".." in parts or "\0" in path:
+            raise FormatError(f"clip {name!r}: {path!r} points out of {self.root}. It is not followed.")
+        parts = [part for part in parts if part not in ("", ".")]
+        for start in range(len(parts) if shortened else min(len(parts), 1)):
+            candidate = os.path.join(self.root, *parts[start:])
+            if os.path.isfile(candidate):
+                return candidate
+        return None
+
+    def _files(self) -> dict[str, str]:
+        """Give the kpfile of each id. All are opened once for it."""
+        if self._found is None:
+            found: dict[str, str] = {}
+            for path in _with_bar(_pickles(self.root), "kpfiles"):
+                try:
+                    ds = self._open(path)
+                except (FormatError, UnsafePickleError) as error:
+                    warnings.warn(f"no kpfile, and passed over: {error}", stacklevel=5)
+                    continue
+                for name, place in ds._by_id.items():
+                    if "keypoint" in (ds._records[place] or ()):  # there can be an index beside the kpfiles
+                        found.setdefault(str(name), path)
+            self._found = found
+        return self._found
+
+    def _open(self, path: str) -> Dataset:
+        return load(path)
+
+
+def _remake(root: str, dataset: Dataset | None, memcached: tuple[str, int] | str | None) -> KpfileStore:
+    return KpfileStore(root, dataset, memcached=memcached)
+
+
+def _pickles(root: str) -> list[str]:
+    if os.path.isfile(root):
+        return [root]
+    found = [os.path.join(folder, name) for folder, _, names in os.walk(root) for name in names]
+    return sorted(path for path in found if path.endswith((".pkl", ".pickle")))
+
+
+def _ids(ds: Dataset) -> dict[str, None]:
+    return dict.fromkeys(name for name in map(ds._id, ds._places) if isinstance(name, str))
+
+
+def _id_key(annotation: Mapping[str, Any]) -> str:
+    return "frame_dir" if "frame_dir" in annotation else "filename"
+
+
+def _with_bar(items: Sequence[Any], what: str) -> Iterator[Any]:
+    from tqdm.auto import tqdm
+
+    bar: Iterator[Any] = iter(tqdm(items, desc=what, delay=2, leave=False))
+    return bar
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# The cache
+
+
+class _Cache:
+    """Skeletons in memcached, under the ids of their clips, as PYSKL keeps them: a pickled ``{"keypoint": array}``.
+
+    What can go wrong with a server costs a warning, the first time that it does, and nothing else.
+    """
+
+    def __init__(self, server: tuple[str, int] | str) -> None:
+        try:
+            from pymemcache.client import base
+        except ImportError:
+            raise ImportError("memcached needs the package pymemcache: pip install 'pysklnb[memcached]'") from None
+        self.server = server
+        # Threads have a connection each. A process that was forked must not talk through its parent's.
+        pooled: Any = base.PooledClient
+        self._connect = partial(
+            pooled, server, serde=_Bytes(), connect_timeout=_PATIENCE, timeout=_PATIENCE, default_noreply=False
+        )
+        self._client, self._process = self._connect(), os.getpid()
+        self._warned: set[str] = set()
+        self.is_lost = False
+
+    def get(self, name: str) -> _Array | None:
+        value = self._ask("get", name)
+        if value is None:
+            return None
+        try:
+            return _skeletons(name, *value)
+        except (FormatError, UnsafePickleError) as error:
+            message = f"it has something else than skeletons under {name!r}, which was not used: {str(error)[:200]}"
+            self._warn("other", message)
+            return None
+
+    def add(self, name: str, keypoint: _Array) -> bool:
+        """Leave a clip with the server, if it has none of that id. Return whether it has one now."""
+        value = to_bytes({"keypoint": keypoint}, protocol=4)
+        # Only if it waits for the reply, a client learns that an item was too large.
+        added = self._ask("add", name, value, flags=_IS_PICKLED, noreply=False)
+        return added is not None
+
+    def _ask(self, command: str, name: str, *arguments: Any, **options: Any) -> Any:
+        from pymemcache.exceptions import MemcacheError, MemcacheIllegalInputError, MemcacheUnexpectedCloseError
+
+        if self.is_lost:
+            return None
+        if self._process != os.getpid():
+            self._client, self._process = self._connect(), os.getpid()
+        try:
+            return getattr(self._client, command)(name, *arguments, **options)
+        except MemcacheIllegalInputError:
+            self._warn("key", f"it takes no such key as {name[:60]!r}: up to 250 ASCII characters, without spaces.")
+        except (OSError, MemcacheUnexpectedCloseError) as error:
+            self.is_lost = True
+            self._warn("lost", f"it does not answer ({error}), and is not asked again.")
+        except MemcacheError as error:
+            size = f" {name!r} has {len(arguments[0]):,} bytes; start it with -I 8m." if arguments else ""
+            self._warn("refused", f"it refused ({error}).{size}")
+        return None
+
+    def _warn(self, kind: str, message: str) -> None:
+        if kind not in self._warned:
+            self._warned.add(kind)
+            warnings.warn(f"memcached at {self.server}: {message} Such clips are read from the kpfiles.", stacklevel=6)
+
+
+class _Bytes:
+    """Values for pymemcache as they are, with their flags. It would unpickle them."""
+
+    def serialize(self, key: Any, value: bytes) -> tuple[bytes, int]:
+        return value, 0
+
+    def deserialize(self, key: Any, value: bytes, flags: int) -> tuple[bytes, int]:
+        return value, flags
+
+
+def _skeletons(name: str, value: bytes, flags: int) -> _Array:
+    """Read a value of the cache as data: that of a kpfile, or a whole annotation, as other readers leave it there."""
+    if flags != _IS_PICKLED:
+        raise FormatError(f"found flags {flags}, expected {_IS_PICKLED}, for a pickle.")
+    found = read(value)
+    handle = found.get("keypoint") if isinstance(found, dict) else None
+    if not isinstance(handle, ArrayHandle) or handle.ndim != 3 or handle.shape[2] != 3:
+        raise FormatError("found no keypoint [N, V, 3].")
+    if found.get("frame_dir", name) != name:
+        raise FormatError(f"found the clip {found['frame_dir']!r:.80}.")
+    return handle.read()
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Writing
+
+
+def write_kpfiles(dataset: Any, root: str | os.PathLike[str], *, clips_per_file: int = 1000) -> Path:
+    """Write a data set in the form of Kinetics: an index, and kpfiles with the skeletons.
+
+    Clips are taken one at a time, and the folder appears when everything in it is complete.
+
+    Parameters
+    ----------
+    dataset
+        2D clips, as `load` gives or takes them: of the normal form, which are compressed (see `compress`), or
+        compressed already, with their skeletons. None stays None.
+    root
+        The folder to make. If it is there, it has to be empty.
+    clips_per_file
+        How many clips a kpfile has at most.
+
+    Returns
+    -------
+    pathlib.Path
+        The index, ``root/index.pkl``. Its `raw_file` name the kpfiles from there, ``kpfiles/0.pkl`` and so on; its
+        frames are counted from 1, as in Kinetics.
+
+    Raises
+    ------
+    FileExistsError
+        There is something in `root`.
+    FormatError
+        A clip is not of this form, or has no id, or that of another clip.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> ds = pysklnb.load(pysklnb.sample("ucf101_hrnet"))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     index = pysklnb.load(pysklnb.write_kpfiles(ds, os.path.join(folder, "ucf101"), clips_per_file=16))
+    ...     store = pysklnb.KpfileStore(os.path.join(folder, "ucf101"), index)
+    ...     index[0]["raw_file"], len(store[index[0]]) == len(index[0]["frame_inds"])
+    ('kpfiles/0.pkl', True)
+    """
+    ds = load(dataset)
+    target = Path(os.path.abspath(os.path.expanduser(root)))
+    if clips_per_file < 1:
+        raise ValueError(f"clips_per_file: found {clips_per_file!r}, expected 1 or more.")
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise FileExistsError(f"{target} exists. Choose another folder: nothing is overwritten.")
+    _check_ids(ds)
+    with TemporaryDirectory(prefix=f".{target.name}.", suffix=".part", dir=target.parent) as draft:
+        folder = Path(draft, "whole")
+        (folder / "kpfiles").mkdir(parents=True)
+        for number, start in enumerate(_with_bar(range(0, len(ds), clips_per_file), "kpfiles")):
+            write(_Skeletons(ds, range(start, min(start + clips_per_file, len(ds)))), folder / _kpfile(number))
+        index = {**dict(ds), "annotations": _Index(ds, clips_per_file)}
+        write(index, folder / "index.pkl")
+        if target.exists():
+            target.rmdir()  # which is empty; not every system replaces it
+        folder.rename(target)
+    return target / "index.pkl"
+
+
+def _kpfile(number: int) -> str:
+    return f"kpfiles/{number}.pkl"
+
+
+def _check_ids(ds: Dataset) -> None:
+    places: dict[str, int] = {}
+    for place, clip in enumerate(ds):
+        if clip is None:
+            continue
+        name = clip.get(_id_key(clip))
+        if not isinstance(name, str) or not name:
+            raise FormatError(f"{ds.name}: annotations[{place}]: found the id {name!r}, expected a text.")
+        if places.setdefault(name, place) != place:
+            raise FormatError(
+                f"{ds.name}: annotations[{place}] has the id {name!r} of annotations[{places[name]}]. Rename one: a "
+                "kpfile has each id once."
+            )
+
+
+class _Skeletons(Mapping[str, Any]):
+    """A kpfile, made clip by clip while it is written."""
+
+    def __init__(self, ds: Dataset, places: range) -> None:
+        clips = {place: ds[place] for place in places}
+        self._places = {clip[_id_key(clip)]: place for place, clip in clips.items() if clip is not None}
+        self._ds = ds
+
+    def __getitem__(self, name: str) -> Any:
+        return {"keypoint": _compressed(self._ds[self._places[name]] or {}, "")["keypoint"]}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+class _Index(Sequence[Any]):
+    """The annotations of an index, made one by one while they are written."""
+
+    def __init__(self, ds: Dataset, clips_per_file: int) -> None:
+        self._ds, self._clips_per_file = ds, clips_per_file
+
+    def __getitem__(self, place: Any) -> Any:
+        clip = self._ds[place]
+        if clip is None:
+            return None
+        record = _compressed(clip, _kpfile(place // self._clips_per_file))
+        del record["keypoint"]
+        return record
+
+    def __len__(self) -> int:
+        return len(self._ds)
+
+
+def _compressed(clip: Mapping[str, Any], raw_file: str) -> _Fields:
+    """Give a clip in the compressed form, with frames that are counted from 1."""
+    fields = dict(clip)
+    if getattr(fields.get("keypoint"), "ndim", 0) == 4:
+        return compress({**fields, "raw_file": raw_file})
+    skeletons, frames, total, base = rows_of(fields)
+    frame_inds = (frames - base + 1).astype(frame_dtype(total))
+    return {**fields, "keypoint": skeletons, "frame_inds": frame_inds, "raw_file": raw_file}
