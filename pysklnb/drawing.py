@@ -1,4 +1,6 @@
-"""Pictures of skeletons: one frame, a film strip of a clip, the quality of a data set. Public as ``pysklnb.plot``.
+"""Pictures of skeletons: one frame, a film strip of a clip, who is there when, the quality of a data set.
+
+Public as ``pysklnb.plot``.
 
 A clip is a mapping with ``keypoint`` [M, T, V, C], and in 2D ``keypoint_score`` [M, T, V] and ``img_shape``. Every
 function takes axes or makes some, and gives back what it drew on. Nothing is shown, no file is written.
@@ -8,6 +10,7 @@ the right vermilion, and what has no side is grey: `SIDE_COLORS`.
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from operator import index
 from typing import TYPE_CHECKING, Any
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-__all__ = ["SIDE_COLORS", "frame", "overview", "strip"]
+__all__ = ["SIDE_COLORS", "frame", "overview", "presence", "strip"]
 
 Clip = Mapping[str, Any]
 Style = Mapping[str, Any]
@@ -188,6 +191,96 @@ def strip(
     return ax
 
 
+def presence(clip: Clip, *, ax: Axes | None = None, image_kws: Style | None = None) -> Axes:
+    """Draw who is there when: frames from left to right, people from top to bottom, the darker the surer.
+
+    White is nobody. Of a clip of the normal form, a row is a person slot, and its shade the mean score of the
+    person's joints. Of a compressed one, a record of a Kinetics index among them, a row is the place of a skeleton
+    among those of its frame, and its shade the box score; frames have the numbers that `frame_inds` gives them.
+
+    Parameters
+    ----------
+    clip : mapping
+        ``keypoint`` [M, T, V, C], and ``keypoint_score`` [M, T, V] if there are any; or ``frame_inds`` [N], and
+        ``box_score`` [N] if there are any.
+    ax : matplotlib Axes, optional
+        Where to draw: plain axes.
+    image_kws : mapping, optional
+        Keywords for ``imshow``.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    TypeError, ValueError
+        It is no such clip.
+
+    Examples
+    --------
+    >>> ax = presence({"frame_inds": [1, 1, 3, 5], "box_score": [0.9, 0.6, 0.9, 0.8], "total_frames": 6})
+    >>> ax.get_title(loc="left")
+    '4 skeletons in 3 of 6 frames'
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    if isinstance(clip, Mapping) and "frame_inds" in clip:
+        shades, start, title = _detections(clip)
+        people, frames, what = "place in frame", "frame, as in frame_inds", "box score"
+    else:
+        shades, start, title = _attendance(clip)
+        people, frames, what = "person slot", "frame", "mean joint score"
+    if ax is None:
+        ax = _new_axes((9.0, min(1.3 + 0.18 * len(shades), 4.0)))
+    rows, columns = shades.shape
+    extent = (start - 0.5, start + columns - 0.5, rows - 0.5, -0.5)
+    style = {"aspect": "auto", "cmap": "viridis_r", "vmin": 0, "vmax": 1, "interpolation": "nearest", "extent": extent}
+    image = ax.imshow(shades, **{**style, **(image_kws or {})})
+    ax.figure.colorbar(image, ax=ax, pad=0.01, label=what)
+    for axis in ax.xaxis, ax.yaxis:
+        axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    ax.set_xlabel(frames, color=_INK)
+    ax.set_ylabel(people, color=_INK)
+    ax.spines[:].set_color(_EDGE)
+    ax.tick_params(length=2, labelsize="small", color=_EDGE, labelcolor=_INK)
+    ax.set_title(title, loc="left", fontsize="medium", color=_INK)
+    return ax
+
+
+def _attendance(clip: Clip) -> tuple[Floats, int, str]:
+    """Give the mean score of each person in each frame [M, T], NaN where nobody is, the first frame, and a title."""
+    people = _people(clip)
+    there = ~np.isnan(people[..., 0])
+    score = np.where(there, 1.0 if clip.get("keypoint_score") is None else clip["keypoint_score"], 0)
+    joints = there.sum(axis=-1)
+    shades = np.where(joints, score.sum(axis=-1) / np.maximum(joints, 1), np.nan).astype(np.float32)
+    return shades, 0, f"{_count(len(people), 'person slot')}, {_count(people.shape[1], 'frame')}"
+
+
+def _detections(clip: Clip) -> tuple[Floats, int, str]:
+    """Give the score of each row of a compressed clip, at its frame and place; the first frame, and a title."""
+    frames = np.asarray(clip["frame_inds"])
+    scores = np.asarray(clip["box_score"] if "box_score" in clip else np.ones(len(frames)), np.float32)
+    if frames.ndim != 1 or frames.dtype.kind not in "iu" or scores.shape != frames.shape:
+        raise ValueError(
+            f"frame_inds and box_score: expected two rows of one length, found {frames.shape}, {scores.shape}"
+        )
+    numbers, starts, counts = np.unique(frames, return_index=True, return_counts=True)
+    if (np.diff(frames) < 0).any() or (len(numbers) and numbers[0] < 0):
+        raise ValueError("frame_inds: expected numbers from 0 that never fall; pysklnb.validate says more")
+    total = int(clip.get("total_frames", 0))
+    start = 0 if len(numbers) and numbers[0] == 0 else 1
+    shades = np.full((counts.max(initial=1), max(total, numbers.max(initial=0) + 1 - start)), np.nan, np.float32)
+    shades[np.arange(len(frames)) - starts.repeat(counts), frames - start] = scores
+    title = f"{_count(len(frames), 'skeleton')} in {len(numbers):,} of {_count(shades.shape[1], 'frame')}"
+    return shades, start, title
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 # The columns of `pysklnb.quality` that are drawn, and what is counted along their axes.
 _MEASURES = {
     "people": "person slots",
@@ -255,7 +348,13 @@ def overview(table: pd.DataFrame, *, axes: Sequence[Axes] | None = None) -> list
 
 
 def _read(clip: Clip, layout: str | Layout | None) -> tuple[Floats, Layout]:
-    """Give a clip's people [M, T, V, C], missing joints as NaN, and their layout; or say why it cannot."""
+    """Give a clip's people [M, T, V, C] and their layout; or say why it cannot."""
+    people = _people(clip)
+    return people, _layout(layout, *people.shape[2:])
+
+
+def _people(clip: Clip) -> Floats:
+    """Give a clip's people [M, T, V, C], missing joints as NaN; or say why it cannot."""
     if not isinstance(clip, Mapping):
         raise TypeError(f"expected a clip (a mapping with 'keypoint'), found {type(clip).__name__}")
     if "keypoint" not in clip:
@@ -268,8 +367,6 @@ def _read(clip: Clip, layout: str | Layout | None) -> tuple[Floats, Layout]:
         raise ValueError(f"keypoint {shape} is the [N, V, 3] of a compressed clip: decompress it first")
     if len(shape) != 4 or shape[3] not in (2, 3) or keypoint.dtype.kind not in "fiu":
         raise ValueError(f"keypoint: expected numbers [M, T, V, 2 or 3], found {keypoint.dtype} {shape}")
-    layout = _layout(layout, *shape[2:])
-
     # float16 has steps of 1 px above 1024, and overflows in sums.
     people = keypoint.astype(np.float32)
     absent = (people == 0).all(axis=-1)
@@ -282,7 +379,7 @@ def _read(clip: Clip, layout: str | Layout | None) -> tuple[Floats, Layout]:
         # In metres one joint may well be the origin; a body that is not there is zero throughout.
         absent = np.broadcast_to(absent.all(axis=-1, keepdims=True), absent.shape)
     people[absent | ~np.isfinite(people).all(axis=-1)] = np.nan
-    return people, layout
+    return people
 
 
 def _layout(layout: str | Layout | None, V: int, C: int) -> Layout:
@@ -311,9 +408,13 @@ def _frame_number(t: int, T: int) -> int:
 
 def _picture(clip: Clip) -> tuple[int, int] | None:
     """Give the (width, height) of a clip's picture in px, or None when it is not known."""
-    if clip.get("img_shape") is None:
+    size = clip.get("img_shape")
+    if size is None:
         return None
-    height, width = clip["img_shape"][:2]
+    try:
+        height, width = (int(side) for side in size[:2])
+    except (TypeError, ValueError):
+        raise ValueError(f"img_shape: expected (height, width), found {reprlib.repr(size)}") from None
     return width, height
 
 

@@ -472,6 +472,80 @@ def test_a_layout_of_another_size_is_refused(clip, draw):
         draw(clip, layout="cocoo")
 
 
+@pytest.mark.parametrize("size", [7, "wide", (None, None), (1080,)], ids=repr)
+def test_a_picture_size_that_is_none_is_told(clip, size):
+    with pytest.raises(ValueError, match=r"img_shape: expected \(height, width\), found"):
+        plot.frame({**clip, "img_shape": size}, 0)
+
+
+# --- presence
+
+
+def shades_of(ax):
+    return np.ma.filled(ax.images[0].get_array().astype(float), np.nan)
+
+
+def test_presence_shows_the_mean_score_of_each_person_in_each_frame():
+    keypoint, score = np.full((2, 4, 17, 2), 50.0), np.full((2, 4, 17), 0.5)
+    keypoint[1, 2:], score[1, 2:] = 0, 0  # the second person leaves
+    keypoint[0, 0, :9], score[0, 0, :9] = 0, 0  # of the first, half is hidden
+    ax = plot.presence({"keypoint": keypoint, "keypoint_score": score})
+    np.testing.assert_allclose(shades_of(ax), [[0.5, 0.5, 0.5, 0.5], [0.5, 0.5, np.nan, np.nan]])
+    assert (ax.get_title(loc="left"), ax.get_ylabel()) == ("2 person slots, 4 frames", "person slot")
+
+
+def test_presence_without_scores_is_whole():
+    keypoint = np.ones((2, 3, 25, 3))
+    keypoint[1] = 0
+    np.testing.assert_array_equal(shades_of(plot.presence({"keypoint": keypoint})), [[1, 1, 1], [np.nan] * 3])
+
+
+def test_presence_needs_no_known_layout():
+    assert shades_of(plot.presence({"keypoint": np.ones((1, 3, 33, 2))})).shape == (1, 3)
+
+
+@pytest.mark.parametrize(("frames", "left"), [([1, 1, 3, 5], 1), ([0, 0, 2, 4], 0)], ids=["from 1", "from 0"])
+def test_presence_of_detections_counts_frames_as_the_file_does(frames, left):
+    box_score = np.array([0.9, 0.6, 0.8, 0.7], np.float16)
+    ax = plot.presence({"frame_inds": np.array(frames, np.int16), "box_score": box_score, "total_frames": 6})
+    found = shades_of(ax)
+    assert found.shape == (2, 6)
+    np.testing.assert_allclose(found[:, [0, 2, 4]], [[0.9, 0.8, 0.7], [0.6, np.nan, np.nan]], atol=1e-3)
+    assert np.isnan(found[:, 1::2]).all()
+    assert tuple(ax.images[0].get_extent()) == (left - 0.5, left + 5.5, 1.5, -0.5)
+    assert ax.get_title(loc="left") == "4 skeletons in 3 of 6 frames"
+
+
+def test_presence_of_no_detections_is_an_empty_picture():
+    ax = plot.presence({"frame_inds": np.zeros(0, np.int16), "total_frames": 6})
+    assert np.isnan(shades_of(ax)).all()
+    assert ax.get_title(loc="left") == "0 skeletons in 0 of 6 frames"
+
+
+def test_presence_draws_on_the_axes_and_with_the_keywords_it_is_given():
+    _, given = plt.subplots()
+    ax = plot.presence({"keypoint": np.ones((1, 3, 17, 2))}, ax=given, image_kws={"cmap": "Greys"})
+    assert ax is given
+    assert ax.images[0].get_cmap().name == "Greys"
+
+
+@pytest.mark.parametrize(
+    ("clip", "message"),
+    [
+        ({"frame_inds": [[1, 2]]}, r"expected two rows of one length, found \(1, 2\)"),
+        ({"frame_inds": [1, 2], "box_score": [0.9]}, r"found \(2,\), \(1,\)"),
+        ({"frame_inds": [2, 1]}, "expected numbers from 0 that never fall"),
+        ({"frame_inds": [-1, 1]}, "expected numbers from 0 that never fall"),
+        ({"label": 3}, "a clip needs 'keypoint'"),
+    ],
+    ids=["axes", "lengths", "order", "negative", "no clip"],
+)
+def test_presence_of_what_is_no_clip_is_told_and_leaves_no_figure(clip, message):
+    with pytest.raises(ValueError, match=message):
+        plot.presence(clip)
+    assert plt.get_fignums() == []
+
+
 # --- overview
 
 
