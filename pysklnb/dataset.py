@@ -287,6 +287,8 @@ class Dataset:
 
         places = [place for place in self._places if self._records[place] is not None]
         thresholds = sorted({threshold for place in places for threshold, _ in self._valid(place)})
+        if places and not thresholds:
+            raise self._no_valid(places[0], "it, as an index of Kinetics has")
         ratios = list(valid_ratios)
         counts = np.zeros((len(thresholds), len(ratios)), int)
         for row, threshold in enumerate(thresholds):

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import warnings
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from .compression import compress, frame_dtype, rows_of
@@ -54,8 +57,9 @@ class KpfileStore(Mapping[Any, _Array]):
         The index, as `load` gives or takes it. Its ids are then those of the mapping.
     memcached
         A server to look for clips first, and to leave them with: ``("localhost", 22077)``, or the path of a socket. It
-        needs the package pymemcache. Keys and values are those of PYSKL. What is found there is read as data. A server
-        that is absent or fails costs a warning: all clips are had from the kpfiles.
+        needs the package pymemcache, and a server that you have started, with ``memcached -p 22077 -m 60000 -I 8m``
+        for example. Keys and values are those of PYSKL. What is found there is read as data. A server that is absent
+        or fails costs a warning: all clips are had from the kpfiles.
 
     Raises
     ------
@@ -87,7 +91,7 @@ class KpfileStore(Mapping[Any, _Array]):
         self.dataset = None if dataset is None else load(dataset)
         self.memcached = memcached
         self._cache = None if memcached is None else _Cache(memcached)
-        self._opened = lru_cache(_MOST_OPEN)(self._open)
+        self._opened = lru_cache(_MOST_OPEN)(load)
         self._read = lru_cache(_MOST_KEPT)(self._find)
         self._found: dict[str, str] | None = None  # the kpfile of each id, if all were looked through
 
@@ -113,8 +117,8 @@ class KpfileStore(Mapping[Any, _Array]):
         return len(self._files() if self.dataset is None else _ids(self.dataset))
 
     def __repr__(self) -> str:
-        of = "" if self.dataset is None else f", {len(self.dataset):,} clips of {self.dataset.name}"
-        return f"<KpfileStore of {self.root}{of}{', cached' if self._cache else ''}>"
+        of = "" if self.dataset is None else f", {len(self.dataset):,} clips"
+        return f"<KpfileStore of {os.path.basename(self.root)}{of}{', cached' if self._cache else ''}>"
 
     def missing(self, dataset: Any = None) -> list[str]:
         """Give the ids of clips that cannot be had: there is no such kpfile, or it has no such key.
@@ -175,10 +179,10 @@ class KpfileStore(Mapping[Any, _Array]):
         name, raw_file = annotation.get(_id_key(annotation)), annotation.get("raw_file")
         if not isinstance(name, str) or not name:
             raise KeyError(f"the annotation has no id: found {name!r}")
-        return str(name), raw_file if isinstance(raw_file, str) else None
+        return str(name), raw_file if isinstance(raw_file, str) and raw_file else None
 
     def _find(self, name: str, raw_file: str | None) -> _Array:
-        if self._cache is None:
+        if self._cache is None or self._cache.is_lost:
             return self._handle(name, raw_file).read()
         keypoint = self._cache.get(name)
         if keypoint is None:
@@ -216,7 +220,8 @@ class KpfileStore(Mapping[Any, _Array]):
         parts = path.replace("\\", "/").split("/")
         if ".." in parts or "\0" in path:
             raise FormatError(f"clip {name!r}: {path!r} points out of {self.root}. It is not followed.")
-        parts = [part for part in parts if part not in ("", ".")]
+        # Where paths have drives, one of them alone would lead to another folder.
+        parts = [part for part in parts if part not in ("", ".") and not os.path.splitdrive(part)[0]]
         for start in range(len(parts) if shortened else min(len(parts), 1)):
             candidate = os.path.join(self.root, *parts[start:])
             if os.path.isfile(candidate):
@@ -229,18 +234,15 @@ class KpfileStore(Mapping[Any, _Array]):
             found: dict[str, str] = {}
             for path in _with_bar(_pickles(self.root), "kpfiles"):
                 try:
-                    ds = self._open(path)
+                    ds = load(path)
                 except (FormatError, UnsafePickleError) as error:
-                    warnings.warn(f"no kpfile, and passed over: {error}", stacklevel=5)
+                    _warn(f"no kpfile, and passed over: {error}")
                     continue
                 for name, place in ds._by_id.items():
                     if "keypoint" in (ds._records[place] or ()):  # there can be an index beside the kpfiles
                         found.setdefault(str(name), path)
             self._found = found
         return self._found
-
-    def _open(self, path: str) -> Dataset:
-        return load(path)
 
 
 def _remake(root: str, dataset: Dataset | None, memcached: tuple[str, int] | str | None) -> KpfileStore:
@@ -251,7 +253,7 @@ def _pickles(root: str) -> list[str]:
     if os.path.isfile(root):
         return [root]
     found = [os.path.join(folder, name) for folder, _, names in os.walk(root) for name in names]
-    return sorted(path for path in found if path.endswith((".pkl", ".pickle")))
+    return sorted(path for path in found if path.endswith((".pkl", ".pickle")) and os.path.basename(path)[0] != ".")
 
 
 def _ids(ds: Dataset) -> dict[str, None]:
@@ -267,6 +269,14 @@ def _with_bar(items: Sequence[Any], what: str) -> Iterator[Any]:
 
     bar: Iterator[Any] = iter(tqdm(items, desc=what, delay=2, leave=False))
     return bar
+
+
+def _warn(message: str) -> None:
+    """Warn at the line that asked, however many functions of this module lie between."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals["__name__"] == __name__:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, stacklevel=level)
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -285,14 +295,20 @@ class _Cache:
         except ImportError:
             raise ImportError("memcached needs the package pymemcache: pip install 'pysklnb[memcached]'") from None
         self.server = server
-        # Threads have a connection each. A process that was forked must not talk through its parent's.
-        pooled: Any = base.PooledClient
-        self._connect = partial(
-            pooled, server, serde=_Bytes(), connect_timeout=_PATIENCE, timeout=_PATIENCE, default_noreply=False
-        )
-        self._client, self._process = self._connect(), os.getpid()
+        self._pooled: Any = base.PooledClient
+        self._connect()
         self._warned: set[str] = set()
         self.is_lost = False
+
+    def _connect(self) -> None:
+        """Make a client for this process: one that was forked must not talk through its parent's connections."""
+        # Threads have a connection each.
+        self._client = self._pooled(
+            self.server, serde=_Bytes(), connect_timeout=_PATIENCE, timeout=_PATIENCE, default_noreply=False
+        )
+        self._process = os.getpid()
+        # It leaves its connections to the garbage collector otherwise, which warns of each.
+        weakref.finalize(self, self._client.close)
 
     def get(self, name: str) -> _Array | None:
         value = self._ask("get", name)
@@ -313,20 +329,24 @@ class _Cache:
         return added is not None
 
     def _ask(self, command: str, name: str, *arguments: Any, **options: Any) -> Any:
-        from pymemcache.exceptions import MemcacheError, MemcacheIllegalInputError, MemcacheUnexpectedCloseError
+        from pymemcache import exceptions as client
 
         if self.is_lost:
             return None
         if self._process != os.getpid():
-            self._client, self._process = self._connect(), os.getpid()
+            self._connect()
         try:
             return getattr(self._client, command)(name, *arguments, **options)
-        except MemcacheIllegalInputError:
+        except client.MemcacheIllegalInputError:
             self._warn("key", f"it takes no such key as {name[:60]!r}: up to 250 ASCII characters, without spaces.")
-        except (OSError, MemcacheUnexpectedCloseError) as error:
+        except (OSError, client.MemcacheUnexpectedCloseError) as error:
             self.is_lost = True
-            self._warn("lost", f"it does not answer ({error}), and is not asked again.")
-        except MemcacheError as error:
+            reason = getattr(error, "strerror", None) or error
+            self._warn("lost", f"it does not answer ({reason}), and is not asked again.")
+        except (client.MemcacheUnknownError, ValueError, LookupError) as error:
+            self.is_lost = True
+            self._warn("lost", f"it answers as no memcached does ({error}), and is not asked again.")
+        except client.MemcacheError as error:
             size = f" {name!r} has {len(arguments[0]):,} bytes; start it with -I 8m." if arguments else ""
             self._warn("refused", f"it refused ({error}).{size}")
         return None
@@ -334,7 +354,7 @@ class _Cache:
     def _warn(self, kind: str, message: str) -> None:
         if kind not in self._warned:
             self._warned.add(kind)
-            warnings.warn(f"memcached at {self.server}: {message} Such clips are read from the kpfiles.", stacklevel=6)
+            _warn(f"memcached at {self.server}: {message} Such clips are read from the kpfiles.")
 
 
 class _Bytes:
@@ -408,6 +428,8 @@ def write_kpfiles(dataset: Any, root: str | os.PathLike[str], *, clips_per_file:
         raise ValueError(f"clips_per_file: found {clips_per_file!r}, expected 1 or more.")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise FileExistsError(f"{target} exists. Choose another folder: nothing is overwritten.")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"{target.parent}: there is no such folder. Make it first, or choose another.")
     _check_ids(ds)
     with TemporaryDirectory(prefix=f".{target.name}.", suffix=".part", dir=target.parent) as draft:
         folder = Path(draft, "whole")
@@ -480,7 +502,7 @@ class _Index(Sequence[Any]):
 def _compressed(clip: Mapping[str, Any], raw_file: str) -> _Fields:
     """Give a clip in the compressed form, with frames that are counted from 1."""
     fields = dict(clip)
-    if getattr(fields.get("keypoint"), "ndim", 0) == 4:
+    if np.ndim(fields.get("keypoint", ())) == 4:
         return compress({**fields, "raw_file": raw_file})
     skeletons, frames, total, base = rows_of(fields)
     frame_inds = (frames - base + 1).astype(frame_dtype(total))

@@ -49,8 +49,6 @@ def write(value: Any, path: str | os.PathLike[str], *, protocol: int = 4, overwr
     FormatError
         A value is of another kind; the message has its place.
     """
-    if protocol not in PROTOCOLS:
-        raise FormatError(f"protocol={protocol!r}: 2 (as the official tools write) or 4 is possible.")
     with _replacing(path, overwrite=overwrite) as file:
         _Writer(file, protocol).write(value)
 
@@ -97,6 +95,8 @@ def _replacing(path: str | os.PathLike[str], *, overwrite: bool) -> Iterator[Bin
 
 class _Writer:
     def __init__(self, file: BinaryIO, protocol: int) -> None:
+        if protocol not in PROTOCOLS:
+            raise FormatError(f"protocol={protocol!r}: 2 (as the official tools write) or 4 is possible.")
         self.emit = file.write
         self.protocol = protocol
         self.entries = 0

@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-from pysklnb import Dataset, FormatError, load, save
+from pysklnb import Dataset, FormatError, load, sample, save
 from pysklnb.dataset import Annotation
 from pysklnb.sources import ArrayHandle
 
@@ -317,6 +317,87 @@ def test_a_selection_has_the_splits_of_its_own_clips(ds):
 def test_a_selection_is_lazy(ds, monkeypatch):
     monkeypatch.setattr(ArrayHandle, "read", lambda handle: pytest.fail("an array was read"))
     assert len(ds.select(split="train", label=[0, 1])) == 2
+
+
+def counted(name, valid, total=10, flat=False):
+    """A record of an index of Kinetics, with `valid` as now, or as it was once."""
+    fields = {f"valid@{score}": count for score, count in valid.items()} if flat else {"valid": valid}
+    return {"frame_dir": name, "total_frames": total, "frame_inds": np.array([1], np.int16), **fields}
+
+
+SETTINGS = [(box_thr, ratio) for box_thr in (0.5, 0.6, 0.7, 0.8, 0.9) for ratio in (0, 0.2, 0.4, 0.46, 0.51, 1)]
+
+
+@pytest.mark.parametrize(("box_thr", "valid_ratio"), SETTINGS)
+def test_valid_selects_as_a_plain_loop_does(box_thr, valid_ratio):
+    index = load(sample("k400_hrnet"))
+    expected = []
+    for record in index:
+        if record["valid"][box_thr] / record["total_frames"] >= valid_ratio:
+            expected.append(record["frame_dir"])
+    kept = index.select(box_thr=box_thr, valid_ratio=valid_ratio)
+    assert [record["frame_dir"] for record in kept] == expected
+    assert index.valid_table([valid_ratio]).loc[box_thr, valid_ratio] == len(expected)
+
+
+def test_above_0_51_nothing_is_kept_where_every_other_frame_was_looked_at():
+    table = load(sample("k400_hrnet")).valid_table([0.0, 0.51, 0.6, 1.0])
+    assert (table.index.name, table.columns.name) == ("box_thr", "valid_ratio")
+    assert table[0.0].tolist() == [12] * 5
+    assert not table[[0.51, 0.6, 1.0]].to_numpy().any()
+
+
+def test_every_cell_of_valid_table_is_the_length_of_that_selection():
+    train = load(sample("k400_hrnet")).select(split="train")
+    for box_thr, row in train.valid_table().iterrows():
+        for valid_ratio, count in row.items():
+            assert len(train.select(box_thr=box_thr, valid_ratio=valid_ratio)) == count
+
+
+@pytest.mark.parametrize("flat", [False, True], ids=["dict", "flat"])
+@pytest.mark.parametrize("number", [float, np.float32], ids=["float", "float32"])
+def test_both_forms_of_valid_select(flat, number):
+    clips = [counted("a", {0.5: 4, 0.7: 2}, flat=flat), None, counted("b", {0.5: 3, 0.7: 3}, flat=flat)]
+    ds = load(clips)
+    assert [clip["frame_dir"] for clip in ds.select(box_thr=number(0.7), valid_ratio=0.3)] == ["b"]
+    assert [clip["frame_dir"] for clip in ds.select(box_thr=number(0.5), valid_ratio=0)] == ["a", "b"]
+    assert ds.valid_table([0, 0.3, 0.4]).to_numpy().tolist() == [[2, 2, 1], [2, 1, 0]]
+
+
+@pytest.mark.parametrize("settings", [{"box_thr": 0.7}, {"valid_ratio": 0.3}], ids=str)
+def test_one_of_the_two_settings_is_not_enough(settings, ds):
+    with pytest.raises(ValueError, match=r"belong together: select\(box_thr=0\.7, valid_ratio=0\.3\)"):
+        ds.select(**settings)
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        (counted("b", {0.5: 4, 0.9: 1}), r"\[1\]\.valid \('b'\): expected one of 0\.5, 0\.9 as box_thr"),
+        (counted("b", {}), r"\[1\]\.valid \('b'\): expected it, as an index of Kinetics has"),
+        (counted("b", {"high": 1}), r"\[1\]\.valid \('b'\): expected numbers for scores"),
+        (counted("b", {0.7: 4}, total=0), r"\[1\]\.valid \('b'\): expected total_frames to divide by, found 0"),
+    ],
+    ids=["unknown-threshold", "none", "texts", "no-frames"],
+)
+def test_what_valid_does_not_say_is_refused_with_its_place(record, message):
+    ds = load([counted("a", {0.7: 4}), record])
+    with pytest.raises(FormatError, match=message):
+        ds.select(box_thr=0.7, valid_ratio=0.3)
+    with pytest.raises(FormatError, match=r"\.valid \("):
+        ds.valid_table()
+
+
+def test_valid_table_of_what_is_no_index_is_refused(ds):
+    with pytest.raises(FormatError, match=r"annotations\[0\]\.valid \('a'\): expected it, as an index of Kinetics"):
+        ds.valid_table()
+
+
+def test_a_selection_by_valid_pickles_as_a_small_handle():
+    kept = load(sample("k400_hrnet")).select(box_thr=0.9, valid_ratio=0.3)[2:]
+    data = pickle.dumps(kept)
+    assert len(data) < 500
+    assert [clip["frame_dir"] for clip in pickle.loads(data)] == [clip["frame_dir"] for clip in kept]
 
 
 def test_an_unknown_split_lists_the_nearest(ds):

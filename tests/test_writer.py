@@ -10,7 +10,7 @@ import pytest
 from pysklnb import FormatError
 from pysklnb.reader import read
 from pysklnb.sources import ArrayHandle
-from pysklnb.writer import write
+from pysklnb.writer import check, to_bytes, write
 
 PROTOCOLS = (2, 4)
 
@@ -127,6 +127,13 @@ def test_handles_and_mappings_are_written_one_at_a_time(tmp_path, protocol, monk
     assert max(alive) <= 1
 
 
+@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES.keys())
+def test_to_bytes_gives_what_write_writes(value, tmp_path, protocol):
+    value = [value, np.arange(6.0).reshape(2, 3)]
+    write(value, tmp_path / "file.pkl", protocol=protocol)
+    assert to_bytes(value, protocol=protocol) == (tmp_path / "file.pkl").read_bytes()
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [
@@ -145,6 +152,18 @@ def test_what_is_no_data_is_refused_with_its_place(value, message, tmp_path, pro
     with pytest.raises(FormatError, match=message):
         write(value, tmp_path / "file.pkl", protocol=protocol)
     assert os.listdir(tmp_path) == []
+    with pytest.raises(FormatError, match=message):
+        to_bytes(value, protocol=protocol)
+    # The same words, with the place that the value would have.
+    with pytest.raises(FormatError) as written:
+        write({"annotations": value}, tmp_path / "file.pkl", protocol=protocol)
+    with pytest.raises(FormatError) as checked:
+        check(value, "annotations")
+    assert str(checked.value) == str(written.value)
+
+
+def test_what_can_be_written_passes_the_check():
+    assert [check(value, "here") for value in VALUES.values()] == [None] * len(VALUES)
 
 
 def test_a_list_that_holds_itself_is_refused(tmp_path, protocol):
@@ -156,8 +175,12 @@ def test_a_list_that_holds_itself_is_refused(tmp_path, protocol):
 
 @pytest.mark.parametrize("protocol", [0, 1, 3, 5, "2"])
 def test_other_protocols_are_refused(protocol, tmp_path):
-    with pytest.raises(FormatError, match=r"protocol=.*: 2 \(as the official tools write\) or 4"):
+    message = r"protocol=.*: 2 \(as the official tools write\) or 4"
+    with pytest.raises(FormatError, match=message):
         write([], tmp_path / "file.pkl", protocol=protocol)
+    with pytest.raises(FormatError, match=message):
+        to_bytes([], protocol=protocol)
+    assert os.listdir(tmp_path) == []
 
 
 def test_nothing_is_overwritten_unasked(tmp_path):
