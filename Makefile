@@ -13,7 +13,7 @@ NEW_VENV = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
 
 .DEFAULT_GOAL := help
 .PHONY: help lab test unit notebook-test lint types notebooks bench-open bench-validate bench-decompress \
-	test-oldest miniatures lock clean
+	bench-kpfiles test-oldest miniatures lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,13 +50,16 @@ bench-validate: .venv/.installed ## time the validation of a file as big as NTU6
 bench-decompress: .venv/.installed ## time decompress against a plain loop
 	$(BIN)/python benchmarks/bench_decompress.py
 
+bench-kpfiles: .venv/.installed ## time an index and a kpfile as big as those of Kinetics
+	$(BIN)/python benchmarks/bench_kpfiles.py
+
 # Notebooks are for the locked versions. Old versions of matplotlib and pandas call what was deprecated
 # after they were made: a DeprecationWarning is shown here, any other warning is an error as always.
 test-oldest: ## unit tests on the lowest versions that pyproject.toml allows
 	$(NEW_VENV) .venv-oldest
 	PIP_CONSTRAINT=constraints.txt .venv-oldest/bin/pip install --quiet uv
 	.venv-oldest/bin/uv pip install --quiet --python .venv-oldest/bin/python \
-		--resolution lowest-direct --build-constraint constraints.txt -e '.[test]'
+		--resolution lowest-direct --build-constraint constraints.txt -e '.[memcached,test]'
 	.venv-oldest/bin/pytest -W default::DeprecationWarning --ignore=tests/test_notebooks.py
 
 miniatures: .venv/.installed ## make the bundled files anew

@@ -37,13 +37,17 @@ def options_of(description, ways):
     return options
 
 
-def big_file(cache, clips, protocol):
+def cached(cache, kind, write, clips, protocol):
     """Give the path of a file with so many clips; write it if the cache folder does not have it."""
     cache.mkdir(exist_ok=True)
-    path = cache / f"open-{clips}-protocol{protocol}.pkl"
+    path = cache / f"{kind}-{clips}-protocol{protocol}.pkl"
     if not path.exists():
-        write_file(path, clips, protocol)
+        write(path, clips, protocol)
     return path
+
+
+def big_file(cache, clips, protocol):
+    return cached(cache, "open", write_file, clips, protocol)
 
 
 def write_file(path, clips, protocol):

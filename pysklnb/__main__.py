@@ -19,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     of_files = argparse.ArgumentParser(add_help=False)
-    of_files.add_argument("file", help="a skeleton pickle, or a folder of one-video pickles")
+    of_files.add_argument("file", help="a skeleton pickle, or a folder of one-video pickles or kpfiles")
     commands.add_parser("describe", parents=[of_files], help="say in words what a file is")
     check = commands.add_parser(
         "validate",
@@ -38,6 +38,12 @@ def main(arguments: list[str] | None = None) -> int:
         help=f"the layout the joints are meant to have: {', '.join(layouts.names())}",
     )
     check.add_argument("--num-classes", type=int, metavar="K", help="how many classes there are: labels are 0 to K - 1")
+    check.add_argument(
+        "--kpfiles",
+        dest="store",
+        metavar="FOLDER",
+        help="where the skeletons of a Kinetics index are: look at them too",
+    )
     options = vars(parser.parse_args(arguments))
     return _describe(options["file"]) if options.pop("command") == "describe" else _validate(**options)
 
@@ -53,7 +59,11 @@ def _describe(file: str) -> int:
 
 
 def _validate(file: str, **options: Any) -> int:
-    report = validate(file, **options)
+    try:
+        report = validate(file, **options)
+    except FileNotFoundError as error:  # of the kpfiles; the file's own is in the report
+        print(error, file=sys.stderr)
+        return 2
     if not report.clips and UNOPENED & report.counts.keys():
         print(report.findings[0].message, file=sys.stderr)
         return 2

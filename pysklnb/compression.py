@@ -102,6 +102,9 @@ def decompress(
     """
     if base not in (None, 0, 1):
         raise ValueError(f"base: found {base!r}, expected 0, 1, or None to find it from the clip.")
+    if not isinstance(annotation, Mapping):
+        found = type(annotation).__name__
+        raise TypeError(f"decompress(annotation, keypoint): found {found} as the annotation, expected a dict")
     if max_person < 1:
         raise ValueError(f"max_person: found {max_person!r}, expected 1 or more.")
     fields = dict(annotation)
@@ -147,14 +150,13 @@ def decompress(
     rows.put(np.minimum(slots, M) * T + columns, order)
     rows = rows[:M]
 
-    joints = _with_nobody(skeletons).take(rows, axis=0).view(_JOINT)[..., 0]
-    keypoint_grid = np.empty((M, T, V, 2), np.float16)
-    keypoint_grid.view(np.uint32)[..., 0] = joints["xy"]
+    joints = skeletons.view(_JOINT)[..., 0]
+    pixels = _with_nobody(joints["xy"]).take(rows, axis=0)
     for key in _OF_ROWS:
         fields.pop(key, None)
     fields |= {
-        "keypoint": keypoint_grid,
-        "keypoint_score": joints["score"].copy(),
+        "keypoint": pixels.view(np.float16).reshape(M, T, V, 2),
+        "keypoint_score": _with_nobody(joints["score"]).take(rows, axis=0),
         "total_frames": T,
         "frame_numbers": numbers.astype(np.int64) - base,
     }

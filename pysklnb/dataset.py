@@ -33,6 +33,7 @@ _Record = Mapping[str, Any]
 # What marks a dict as an annotation: its id, in the documented and in the older form, or its keypoints.
 _IDENTITY = ("frame_dir", "filename")
 _MARKS = (*_IDENTITY, "keypoint")
+_NO_VALID = "it, as in an index of Kinetics; compress and write_kpfiles make it of box_score [M, T]"
 _VALID_RATIOS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
 
 
@@ -288,7 +289,7 @@ class Dataset:
         places = [place for place in self._places if self._records[place] is not None]
         thresholds = sorted({threshold for place in places for threshold, _ in self._valid(place)})
         if places and not thresholds:
-            raise self._no_valid(places[0], "it, as an index of Kinetics has")
+            raise self._no_valid(places[0], _NO_VALID)
         ratios = list(valid_ratios)
         counts = np.zeros((len(thresholds), len(ratios)), int)
         for row, threshold in enumerate(thresholds):
@@ -317,7 +318,7 @@ class Dataset:
         frames = next((frames for score, frames in valid if abs(score - box_thr) < 1e-6), None)
         if frames is None:
             scores = ", ".join(str(score) for score, _ in valid)
-            raise self._no_valid(place, f"one of {scores} as box_thr" if valid else "it, as an index of Kinetics has")
+            raise self._no_valid(place, f"one of {scores} as box_thr" if valid else _NO_VALID)
         if not isinstance(total, (int, np.integer)) or total <= 0:
             raise self._no_valid(place, f"total_frames to divide by, found {total!r}")
         return float(frames / int(total))

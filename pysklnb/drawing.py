@@ -160,6 +160,8 @@ def strip(
         numbers = np.linspace(0, T - 1, min(max(frames, 0), T)).round().astype(int).tolist()
     else:
         numbers = [_frame_number(t, T) for t in frames]
+    if not T:
+        raise ValueError("the clip has no frames (T = 0): there is nothing to draw")
     if not numbers:
         raise ValueError(f"no frame to draw: frames is {frames!r}, and the clip has {T}; ask for one or more")
     if ax is not None and ax.name == "3d":

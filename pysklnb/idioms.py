@@ -76,7 +76,9 @@ _DATA = {
 }
 _FLAT = frozenset([type(None), bool, int, float, str])
 _BIG_FLOAT = struct.Struct(">d")
-_MOST_TEMPLATES = 32
+# A number below 256 has an instruction of its own: a record of Kinetics, with seven numbers on either side of that,
+# is written in nearly a hundred ways.
+_MOST_TEMPLATES = 128
 # A dict that is compared with each template in vain must not cost much: no template is long, and where it
 # differs shows soon. Long tuples can be made to hash alike.
 _MOST_INSTRUCTIONS = 4096
@@ -84,6 +86,8 @@ _LONG_CHUNK = 256
 _MOST_INTS = 8
 # Dicts that no template fits, before templates are given up.
 _MISSES = 512
+# Templates that are tried for one dict, on average, before they cost as much as its single steps.
+_MOST_TRIES = 24
 
 
 class _Chunk(NamedTuple):
@@ -443,7 +447,7 @@ class Templates:
         # Dicts that were taken, and their nodes: whole, at most three deep, and nothing else refers to them.
         self.taken: dict[int, int] = {}
         self.frame_end = 0
-        self._missed = 0
+        self._missed = self._tried = 0
         # One tuple for all equal ones, and the number of elements that an array of this shape has.
         self._shapes: dict[tuple[int, ...], tuple[tuple[int, ...], int]] = {}
 
@@ -457,9 +461,17 @@ class Templates:
         `frame_end` is where the current frame ends, and `self.frame_end`, after it, where the frame at the
         end of the dict does.
         """
-        if self._missed > _MISSES + len(self.taken) // 4:
+        taken = len(self.taken)
+        if self._missed > _MISSES + taken // 4 or self._tried > _MOST_TRIES * (_MISSES + taken):
             return None
+        head = 0
         for place, template in enumerate(self.known):
+            if place:  # of many templates, most differ from the dict in their first chunk, and none has a longer one
+                head = head or int.from_bytes(self.buffer[pos : pos + 2 * _LONG_CHUNK], "little")
+                _, mask, literal, counting, _, _ = template.chunks[0]
+                if head & mask != literal + len(self.memo) * counting:
+                    continue
+            self._tried += 1
             found = self._take(template, pos, frame_end)
             if found:
                 if place:

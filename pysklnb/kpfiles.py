@@ -13,7 +13,7 @@ import sys
 import warnings
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -44,7 +44,8 @@ class KpfileStore(Mapping[Any, _Array]):
     ``store[annotation]`` looks into the kpfile that `raw_file` of the annotation names: under `root`, by the last
     parts of that path, for the folders before them are those of the machine where the index was made. Without a
     `raw_file` it takes the file ``<frame_dir>.pkl``, or else reads the ids that all the kpfiles have, once.
-    ``store["id"]`` does the same with the annotation of that id in `dataset`.
+    ``store["id"]`` does the same with the annotation of that id in `dataset`. As a mapping, it has the clips that can
+    be had.
 
     A clip is read without the rest of its kpfile, and each time a fresh array is given. In the store, some kpfiles
     are kept open, and some clips in memory. A store can be handed to worker processes: only its arguments are.
@@ -54,12 +55,12 @@ class KpfileStore(Mapping[Any, _Array]):
     root
         The folder with the kpfiles, in it or in folders below, or one kpfile.
     dataset
-        The index, as `load` gives or takes it. Its ids are then those of the mapping.
+        The index, as `load` gives or takes it.
     memcached
-        A server to look for clips first, and to leave them with: ``("localhost", 22077)``, or the path of a socket. It
-        needs the package pymemcache, and a server that you have started, with ``memcached -p 22077 -m 60000 -I 8m``
-        for example. Keys and values are those of PYSKL. What is found there is read as data. A server that is absent
-        or fails costs a warning: all clips are had from the kpfiles.
+        A server to look for clips first, and to leave them with: ``("localhost", 22077)``, or the path of a socket.
+        Start it yourself, for example with ``memcached -l 127.0.0.1 -p 22077 -m 60000 -I 8m``; the package pymemcache
+        is needed. Keys and values are those of PYSKL. What is found there is read as data. A server that is absent or
+        fails costs a warning, and one that hangs five seconds: all clips are had from the kpfiles.
 
     Raises
     ------
@@ -93,7 +94,6 @@ class KpfileStore(Mapping[Any, _Array]):
         self._cache = None if memcached is None else _Cache(memcached)
         self._opened = lru_cache(_MOST_OPEN)(load)
         self._read = lru_cache(_MOST_KEPT)(self._find)
-        self._found: dict[str, str] | None = None  # the kpfile of each id, if all were looked through
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _remake, (self.root, self.dataset, self.memcached)
@@ -101,7 +101,12 @@ class KpfileStore(Mapping[Any, _Array]):
     # -- the mapping
 
     def __getitem__(self, key: Mapping[str, Any] | str) -> _Array:
-        return self._read(*self._place(key)).copy()
+        try:
+            return self._read(*self._place(key)).copy()
+        except KeyError:
+            if isinstance(key, str) and self.dataset is not None:
+                self.dataset.clip(key)  # an id that it does not have is an error that lists the nearest
+            raise
 
     def __contains__(self, key: object) -> bool:
         try:
@@ -111,10 +116,19 @@ class KpfileStore(Mapping[Any, _Array]):
         return True
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._files() if self.dataset is None else _ids(self.dataset))
+        return iter(self._ids)
 
     def __len__(self) -> int:
-        return len(self._files() if self.dataset is None else _ids(self.dataset))
+        return len(self._ids)
+
+    @cached_property
+    def _ids(self) -> dict[str, None]:
+        """The clips that can be had. To know them, each kpfile is looked into once."""
+        if self.dataset is None:
+            return dict.fromkeys(self._files)
+        names = dict.fromkeys(name for name in map(self.dataset._id, self.dataset._places) if isinstance(name, str))
+        absent = set(self.missing())
+        return {name: None for name in names if name not in absent}
 
     def __repr__(self) -> str:
         of = "" if self.dataset is None else f", {len(self.dataset):,} clips"
@@ -130,10 +144,9 @@ class KpfileStore(Mapping[Any, _Array]):
         dataset
             The index, if it is not the one that the store was made with.
         """
-        places = [self._place(clip) for clip in self._clips(dataset, "missing")]
+        places = self._places(dataset, "missing")
         absent = set()
-        # Kpfile by kpfile: in the order of the index, one would be opened again and again.
-        for place in _with_bar(sorted(set(places), key=lambda place: (str(place[1]), place[0])), "clips"):
+        for place in _by_file(places):
             try:
                 self._handle(*place)
             except (KeyError, OSError, ValueError):
@@ -143,6 +156,8 @@ class KpfileStore(Mapping[Any, _Array]):
     def warm(self, dataset: Any = None) -> int:
         """Put clips into memcached that are not there yet, with a progress bar; give the number of those that are.
 
+        Clips that cannot be had, which `missing` lists, are passed over. A server that was given up is asked again.
+
         Parameters
         ----------
         dataset
@@ -150,22 +165,23 @@ class KpfileStore(Mapping[Any, _Array]):
         """
         if self._cache is None:
             raise ValueError("of which server? Name it: KpfileStore(root, dataset, memcached=('localhost', 22077)).")
-        places = {self._place(clip) for clip in self._clips(dataset, "warm")}
         count = 0
-        for place in _with_bar(sorted(places, key=lambda place: (str(place[1]), place[0])), "clips"):
+        self._cache.ask_again()
+        for place in _by_file(self._places(dataset, "warm")):
             if self._cache.is_lost:
                 break
-            with contextlib.suppress(KeyError):  # those that `missing` lists
+            with contextlib.suppress(KeyError, OSError, ValueError):
                 count += self._cache.add(place[0], self._handle(*place).read())
         return count
 
     # -- where a clip is
 
-    def _clips(self, dataset: Any, what: str) -> list[Mapping[str, Any]]:
+    def _places(self, dataset: Any, what: str) -> list[tuple[str, str | None]]:
         ds = self.dataset if dataset is None else load(dataset)
         if ds is None:
             raise ValueError(f"of which clips? Name them: store.{what}(dataset), or KpfileStore(root, dataset).")
-        return [record for record in map(ds._records.__getitem__, ds._places) if record is not None]
+        records = [ds._records[place] for place in ds._places if isinstance(ds._id(place), str)]
+        return [self._place(record) for record in records]
 
     def _place(self, key: Any) -> tuple[str, str | None]:
         """Give the id and the `raw_file` of a clip."""
@@ -213,7 +229,7 @@ class KpfileStore(Mapping[Any, _Array]):
         if raw_file is not None:
             return self._under_root(raw_file, name)
         path = self._under_root(f"{name}.pkl", name, shortened=False)
-        return path or self._files().get(name)
+        return path or self._files.get(name)
 
     def _under_root(self, path: str, name: str, *, shortened: bool = True) -> str | None:
         """Look for a file under `root`, by as many of the last parts of its path as lead to one."""
@@ -226,23 +242,31 @@ class KpfileStore(Mapping[Any, _Array]):
             candidate = os.path.join(self.root, *parts[start:])
             if os.path.isfile(candidate):
                 return candidate
-        return None
+        return self._below.get(parts[-1]) if shortened and parts else None
 
+    @cached_property
+    def _below(self) -> dict[str, str | None]:
+        """The kpfile of each file name, in whatever folder below `root`; None where there are several."""
+        found: dict[str, str | None] = {}
+        for path in _pickles(self.root):
+            name = os.path.basename(path)
+            found[name] = None if name in found else path
+        return found
+
+    @cached_property
     def _files(self) -> dict[str, str]:
-        """Give the kpfile of each id. All are opened once for it."""
-        if self._found is None:
-            found: dict[str, str] = {}
-            for path in _with_bar(_pickles(self.root), "kpfiles"):
-                try:
-                    ds = load(path)
-                except (FormatError, UnsafePickleError) as error:
-                    _warn(f"no kpfile, and passed over: {error}")
-                    continue
-                for name, place in ds._by_id.items():
-                    if "keypoint" in (ds._records[place] or ()):  # there can be an index beside the kpfiles
-                        found.setdefault(str(name), path)
-            self._found = found
-        return self._found
+        """The kpfile of each id. All are opened once for it."""
+        found: dict[str, str] = {}
+        for path in _with_bar(_pickles(self.root), "kpfiles"):
+            try:
+                ds = load(path)
+            except (FormatError, UnsafePickleError) as error:
+                _warn(f"no kpfile, and passed over: {error}")
+                continue
+            for name, place in ds._by_id.items():
+                if "keypoint" in (ds._records[place] or ()):  # there can be an index beside the kpfiles
+                    found.setdefault(str(name), path)
+        return found
 
 
 def _remake(root: str, dataset: Dataset | None, memcached: tuple[str, int] | str | None) -> KpfileStore:
@@ -256,8 +280,9 @@ def _pickles(root: str) -> list[str]:
     return sorted(path for path in found if path.endswith((".pkl", ".pickle")) and os.path.basename(path)[0] != ".")
 
 
-def _ids(ds: Dataset) -> dict[str, None]:
-    return dict.fromkeys(name for name in map(ds._id, ds._places) if isinstance(name, str))
+def _by_file(places: list[tuple[str, str | None]]) -> Iterator[tuple[str, str | None]]:
+    """Give each place once, kpfile by kpfile: in the order of an index, one would be opened again and again."""
+    return _with_bar(sorted(set(places), key=lambda place: (place[1] or "", place[0])), "clips")
 
 
 def _id_key(annotation: Mapping[str, Any]) -> str:
@@ -272,9 +297,9 @@ def _with_bar(items: Sequence[Any], what: str) -> Iterator[Any]:
 
 
 def _warn(message: str) -> None:
-    """Warn at the line that asked, however many functions of this module lie between."""
+    """Warn at the line that asked, however many functions of this module, and caches of theirs, lie between."""
     level, frame = 1, sys._getframe()
-    while frame.f_back is not None and frame.f_globals["__name__"] == __name__:
+    while frame.f_back is not None and frame.f_globals["__name__"] in (__name__, "functools"):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, stacklevel=level)
 
@@ -293,7 +318,9 @@ class _Cache:
         try:
             from pymemcache.client import base
         except ImportError:
-            raise ImportError("memcached needs the package pymemcache: pip install 'pysklnb[memcached]'") from None
+            raise ImportError("memcached= needs a package: pip install pymemcache") from None
+        if not isinstance(server, str) and len(server) != 2:
+            raise ValueError(f"memcached: found {server!r}, expected (host, port), or the path of a socket.")
         self.server = server
         self._pooled: Any = base.PooledClient
         self._connect()
@@ -317,9 +344,12 @@ class _Cache:
         try:
             return _skeletons(name, *value)
         except (FormatError, UnsafePickleError) as error:
-            message = f"it has something else than skeletons under {name!r}, which was not used: {str(error)[:200]}"
-            self._warn("other", message)
+            self._warn("other", f"it has something else than skeletons under {name!r}, which was not used. {error}")
             return None
+
+    def ask_again(self) -> None:
+        self.is_lost = False
+        self._warned.discard("lost")
 
     def add(self, name: str, keypoint: _Array) -> bool:
         """Leave a clip with the server, if it has none of that id. Return whether it has one now."""
@@ -341,7 +371,7 @@ class _Cache:
             self._warn("key", f"it takes no such key as {name[:60]!r}: up to 250 ASCII characters, without spaces.")
         except (OSError, client.MemcacheUnexpectedCloseError) as error:
             self.is_lost = True
-            reason = getattr(error, "strerror", None) or error
+            reason = getattr(error, "strerror", None) or str(error) or "it closed the connection"
             self._warn("lost", f"it does not answer ({reason}), and is not asked again.")
         except (client.MemcacheUnknownError, ValueError, LookupError) as error:
             self.is_lost = True
@@ -393,7 +423,7 @@ def write_kpfiles(dataset: Any, root: str | os.PathLike[str], *, clips_per_file:
     ----------
     dataset
         2D clips, as `load` gives or takes them: of the normal form, which are compressed (see `compress`), or
-        compressed already, with their skeletons. None stays None.
+        compressed already, with their skeletons. Clips with `box_score` [M, T] get `valid`. None stays None.
     root
         The folder to make. If it is there, it has to be empty.
     clips_per_file

@@ -335,7 +335,7 @@ class _Machine:
         if self.frame_end <= self.size:
             self.fail(pos - 1, "a frame begins inside another")
         if length > self.size - pos - 8:
-            self.truncated(pos - 1, f"a frame of {length:,} bytes")
+            self.truncated(pos - 1, f"a block of {length:,} bytes")
         self.frame_end = pos + 8 + length
         return pos + 8
 

@@ -69,7 +69,9 @@ RULES = Rules(
             "error", "something else than a dict stands in the place of a clip", "Make each clip a dict of its fields."
         ),
         "annotations-not-list": Rule(
-            "error", "annotations is not a list", "Make it a list of clips, each with its id as frame_dir."
+            "error",
+            "annotations is not a list",
+            "Make it a list: list(annotations.values()), each clip with its id as frame_dir.",
         ),
         "split-not-dict": Rule("error", "split is not a dict", "Make it {'train': [ids], 'val': [ids]}."),
         "no-split": Rule("note", "there is no split", "Before training, add 'split': {'train': [ids], 'val': [ids]}."),
@@ -243,9 +245,15 @@ RULES = Rules(
         "raw-file-missing": Rule(
             "note", "the index does not name kpfiles", "Nothing: newer files find them by the ids."
         ),
+        "kpfiles-not-read": Rule(
+            "note",
+            "skeletons that are in kpfiles were not looked at",
+            "Name the folder of the kpfiles: validate(..., store=folder), or --kpfiles FOLDER.",
+        ),
         "kpfile-missing": Rule(
             "error", "a clip's skeletons are not in the kpfiles", "Unpack all of the kpfiles, or leave the clip out."
         ),
+        "kpfile-unreadable": Rule("error", "a clip's kpfile cannot be read", "Get that kpfile again."),
         # -- person slots
         "people": Rule(
             "note", "how many person slots clips have", "Nothing, but a person may change slots: they are places."

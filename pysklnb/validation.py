@@ -68,7 +68,7 @@ def validate(
     dataset: str | None = None,
     layout: str | Layout | None = None,
     num_classes: int | None = None,
-    store: Mapping[Any, Any] | None = None,
+    store: Mapping[Any, Any] | str | os.PathLike[str] | None = None,
 ) -> Report:
     """Say everything that is wrong with a file or with Python objects: where it is, and what to do.
 
@@ -87,8 +87,8 @@ def validate(
     num_classes
         How many classes there are: labels from 0 to `num_classes` - 1 are right.
     store
-        For an index of Kinetics: a `KpfileStore`, or any mapping from id to skeletons [N, V, 3] or to a dict that
-        has them as ``keypoint``.
+        For an index of Kinetics: a `KpfileStore`, or the folder of the kpfiles, or any mapping from id to skeletons
+        [N, V, 3] or to a dict that has them as ``keypoint``. Without it, the skeletons are not looked at.
 
     Returns
     -------
@@ -99,6 +99,8 @@ def validate(
     ------
     KeyError, ValueError
         There is no `dataset` or `layout` of that name; the nearest are listed.
+    FileNotFoundError
+        There is no folder `store`.
 
     Examples
     --------
@@ -126,6 +128,8 @@ def validate(
     if meant is None and card:
         meant = layouts.get(card.layout)
     classes = card.classes if num_classes is None and card else num_classes
+    if isinstance(store, (str, os.PathLike)):
+        store = KpfileStore(store, ds)
     # What is beyond float32 is infinite for a model too, and is told as such.
     with np.errstate(all="ignore"):
         _Validator(ds, findings, card, meant, classes, store).run()
@@ -630,7 +634,7 @@ class _Clip:
         if score is not None and lowest is not None and (lowest <= 0 or absent is not None):
             self.check_halves(score == 0, absent)
         if len(low) == 2:
-            self.check_pixels(keypoint.dtype, low, high, size)
+            self.check_pixels("keypoint", keypoint.dtype, low, high, size)
         elif len(low) == 3:
             self.check_metres(low, high)
         if self.seen.swaps:
@@ -648,9 +652,12 @@ class _Clip:
         if not (isfinite(low) and isfinite(high)):
             self.tell_not_finite(key, score)
             return None
+        self.check_score_range(key, low, high)
+        return low
+
+    def check_score_range(self, key: str, low: float, high: float) -> None:
         if low < SCORE_RANGE[0] or high > SCORE_RANGE[1]:
             self.add("score-range", key, f"found scores from {low:.3g} to {high:.3g}, expected 0 to 1")
-        return low
 
     def check_halves(self, scoreless: _Array, absent: _Array | None) -> None:
         halves = scoreless if absent is None else scoreless != absent
@@ -661,27 +668,27 @@ class _Clip:
             self.add("missing-joint", "keypoint", message)
 
     def check_pixels(
-        self, dtype: np.dtype[Any], low: list[float], high: list[float], size: tuple[int, int] | None
+        self, key: str, dtype: np.dtype[Any], low: list[float], high: list[float], size: tuple[int, int] | None
     ) -> None:
         (left, top), (right, bottom) = low, high
         largest = max(-left, right, -top, bottom)
         if largest <= NORMALISED:
             message = f"found x from {left:.2f} to {right:.2f}, y from {top:.2f} to {bottom:.2f}, expected pixels"
-            self.add("normalised", "keypoint", message)
+            self.add("normalised", key, message)
             return
         if dtype == np.float16 and largest > COARSE:
-            self.add("precision", "keypoint", f"found coordinates to {largest:.0f} in float16")
+            self.add("precision", key, f"found coordinates to {largest:.0f} in float16")
         if size is None:
             return
         height, width = size
         if right > SWAPPED * width and right <= height and bottom <= SWAPPED * width:
-            code, key = "img-shape-swapped", "img_shape"
+            code, place = "img-shape-swapped", "img_shape"
         elif min(left / width, top / height) < -OUTSIDE or max(right / width, bottom / height) > 1 + OUTSIDE:
-            code, key = "outside", "keypoint"
+            code, place = "outside", key
         else:
             return
         span = f"x from {left:.0f} to {right:.0f} and y from {top:.0f} to {bottom:.0f}"
-        self.add(code, key, f"found {span} in a picture of (height, width) = ({height}, {width})")
+        self.add(code, place, f"found {span} in a picture of (height, width) = ({height}, {width})")
 
     def check_metres(self, low: list[float], high: list[float]) -> None:
         farthest = max(*high, *(-value for value in low))
@@ -693,26 +700,35 @@ class _Clip:
 
     # -- compressed skeletons [N, V, 3], and the index
 
-    def check_compressed(self, keypoint: _Array, key: str) -> None:
+    def check_compressed(self, keypoint: _Array, key: str, size: tuple[int, int] | None = None) -> None:
         _, joints, columns = keypoint.shape
+        if columns != 3:
+            message = f"found {_kind(keypoint)}, expected [N, V, 3]: x, y, score"
+            hint = "Add the scores: np.concatenate([keypoint, keypoint_score[..., None]], axis=-1)."
+            self.add("keypoint-coordinates", key, message, hint if columns == 2 else "")
+            return
         if keypoint.dtype.kind != "f":
             self.add("keypoint-dtype", key, f"found {_kind(keypoint)}, expected floats")
-        elif keypoint.size and not np.isfinite(self.bounds_of(key, keypoint)).all():
-            self.tell_not_finite(key, keypoint)
-        if columns != 3:
-            self.add("keypoint-coordinates", key, f"found {_kind(keypoint)}, expected [N, V, 3]: x, y, score")
-        else:
-            self.check_layout(joints, columns, key)
+        self.check_layout(joints, columns, key)
+        if keypoint.size and keypoint.dtype.kind in "fiu":
+            low, high = self.bounds_of(key, keypoint)
+            if not all(map(isfinite, low + high)):
+                self.tell_not_finite(key, keypoint)
+            elif not any(low + high):
+                self.add("no-joints", key, f"found zeros only in {_kind(keypoint)}")
+            else:
+                self.check_pixels(key, keypoint.dtype, low[:2], high[:2], size)
+                self.check_score_range(key, low[2], high[2])
 
     def check_index(self, keypoint: Any, flat: tuple[str, ...]) -> None:
         total = self.check_total_frames()
-        self.check_img_shape(required=True)
+        size = self.check_img_shape(required=True)
         raw_file = self.record.get("raw_file")
         if "keypoint" not in self.record and "raw_file" not in self.record:
             self.add("raw-file-missing", "", "found no raw_file")
         elif "raw_file" in self.record and not isinstance(raw_file, str):
             self.add("raw-file", "raw_file", f"found {_kind(raw_file)}, expected a path")
-        lengths = dict(self.lengths_of_skeletons(keypoint))
+        lengths = dict(self.lengths_of_skeletons(keypoint, size))
         frames, boxes = self.check_rows("frame_inds", "iu"), self.check_rows("box_score", "f")
         if frames is not None:
             lengths["frame_inds"] = len(frames)
@@ -739,25 +755,31 @@ class _Clip:
         self.add(code, key, f"found {found}, expected {what} of one axis, [N]")
         return None
 
-    def lengths_of_skeletons(self, keypoint: Any) -> Iterator[tuple[str, int]]:
+    def lengths_of_skeletons(self, keypoint: Any, size: tuple[int, int] | None) -> Iterator[tuple[str, int]]:
         """Check the skeletons themselves, where they are at hand, and say how many there are."""
         if "keypoint" in self.record:
             if isinstance(keypoint, np.ndarray) and keypoint.ndim == 3:
-                self.check_compressed(keypoint, "keypoint")
+                self.check_compressed(keypoint, "keypoint", size)
                 yield "keypoint", len(keypoint)
             elif keypoint is not _DAMAGED:
                 self.add("keypoint-axes", "keypoint", f"found {_kind(keypoint)}, expected [N, V, 3]: x, y, score")
-        elif self.validator.store is not None and isinstance(self.id, str):
+        elif self.validator.store is None:
+            self.add("kpfiles-not-read", "", "found no keypoint, and no kpfiles were named")
+        elif isinstance(self.id, str):
             try:
                 store = self.validator.store
                 stored = store[self.record if isinstance(store, KpfileStore) else self.id]
                 stored = stored.get("keypoint") if isinstance(stored, Mapping) else stored
                 stored = stored.read() if isinstance(stored, ArrayHandle) else stored
-            except (LookupError, ValueError, OSError) as error:
-                self.add("kpfile-missing", "raw_file", f"found no skeletons: {_kind(str(error))}")
+            except LookupError as error:
+                message = error.args[0] if error.args and isinstance(error.args[0], str) else repr(error)
+                self.add("kpfile-missing", "raw_file", message[:300])
+                return
+            except (ValueError, OSError) as error:
+                self.add("kpfile-unreadable", "raw_file", str(error)[:300])
                 return
             if isinstance(stored, np.ndarray) and stored.ndim == 3:
-                self.check_compressed(stored, "raw_file")
+                self.check_compressed(stored, "raw_file", size)
                 yield "the kpfile", len(stored)
             else:
                 self.add("keypoint-axes", "raw_file", f"found {_kind(stored)}, expected [N, V, 3]: x, y, score")
@@ -942,7 +964,9 @@ def quality(dataset: Any) -> pd.DataFrame:
         ``frame_dir`` and ``label`` as in the file; ``frames`` (T) and ``people`` (M); ``empty_frames``, the number of
         frames with nobody; ``missing_joints``, the share of zero joints among those of the persons that are in a
         frame; ``mean_score`` of the joints that are there; ``slot_swaps``, how often a person seems to change slots
-        from one frame to the next. What a clip does not tell, without keypoints [M, T, V, C] for one, is NaN.
+        from one frame to the next, each slot counted for itself (between frames with nobody nothing can be seen, so 0
+        says little of a clip in which every second frame is empty). What a clip does not tell, without keypoints
+        [M, T, V, C] for one, is NaN.
 
     Examples
     --------
@@ -1029,7 +1053,10 @@ def _unfolding(keypoint: _Array) -> str:
         V, C = _FLAT[last]
         lengths = f"1, {rest[0]}" if len(rest) == 1 else f"{rest[0]}, {rest[1]}"
         return f"If an item of the last axis is all of a person's numbers: keypoint.reshape({lengths}, {V}, {C})."
-    return "One person's [T, V, C] becomes [1, T, V, C] with keypoint[None]." if keypoint.ndim == 3 else ""
+    if len(rest) != 2:
+        return ""
+    rows = " If it has a row for each skeleton, of whatever frame, add frame_inds [N]." if last == 3 else ""
+    return f"One person's [T, V, C] becomes [1, T, V, C] with keypoint[None].{rows}"
 
 
 def _reordering(keypoint: _Array) -> str:

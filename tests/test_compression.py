@@ -393,6 +393,23 @@ def test_a_base_that_is_given_has_to_fit(frame_inds, base, message):
         decompress(clip_of(frame_inds), base=base)
 
 
+def test_a_late_frame_costs_no_memory():
+    late = 2**31 - 2
+    clip = {
+        "frame_inds": np.array([0, late], np.int32),
+        "total_frames": late + 1,
+        "keypoint": np.ones((2, 17, 3), "f2"),
+    }
+    found = decompress(clip)
+    assert found["keypoint"].shape == (1, 2, 17, 2)
+    assert found["frame_numbers"].tolist() == [0, late]
+
+
+def test_exchanged_arguments_are_told():
+    with pytest.raises(TypeError, match="found ndarray as the annotation, expected a dict"):
+        decompress(np.ones((2, 17, 3)), {"frame_inds": [0, 1]})
+
+
 def test_a_threshold_needs_box_scores():
     with pytest.raises(FormatError, match=r"^clip 'abc': box_score: found none"):
         decompress(clip_of([1, 3]), box_thr=0.5)

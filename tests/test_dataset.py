@@ -374,7 +374,7 @@ def test_one_of_the_two_settings_is_not_enough(settings, ds):
     ("record", "message"),
     [
         (counted("b", {0.5: 4, 0.9: 1}), r"\[1\]\.valid \('b'\): expected one of 0\.5, 0\.9 as box_thr"),
-        (counted("b", {}), r"\[1\]\.valid \('b'\): expected it, as an index of Kinetics has"),
+        (counted("b", {}), r"\[1\]\.valid \('b'\): expected it, as in an index of Kinetics; compress"),
         (counted("b", {"high": 1}), r"\[1\]\.valid \('b'\): expected numbers for scores"),
         (counted("b", {0.7: 4}, total=0), r"\[1\]\.valid \('b'\): expected total_frames to divide by, found 0"),
     ],
@@ -389,7 +389,7 @@ def test_what_valid_does_not_say_is_refused_with_its_place(record, message):
 
 
 def test_valid_table_of_what_is_no_index_is_refused(ds):
-    with pytest.raises(FormatError, match=r"annotations\[0\]\.valid \('a'\): expected it, as an index of Kinetics"):
+    with pytest.raises(FormatError, match=r"annotations\[0\]\.valid \('a'\): expected it, as in an index of Kinetics"):
         ds.valid_table()
 
 

@@ -144,6 +144,33 @@ def test_two_kinds_of_clips_in_turn_are_both_taken(protocol):
     assert plain(read(data)) == plain(stepped(data))
 
 
+NUMBERS = [f"number{place}" for place in range(7)]
+
+
+def in_128_kinds(count, *, text_first=False):
+    """Dicts with numbers below 256 and above, which have different instructions; the kinds take turns."""
+    made = []
+    for number in range(count):
+        text = {"frame_dir": f"{number:06}"}
+        numbers = {name: number % 9 + 300 * (number >> place & 1) for place, name in enumerate(NUMBERS)}
+        made.append(text | numbers if text_first else numbers | text)
+    return made
+
+
+@pytest.mark.parametrize("protocol", TEMPLATE_PROTOCOLS)
+def test_dicts_whose_numbers_are_written_in_many_ways_are_taken(protocol):
+    data = pickle.dumps(long_memo(in_128_kinds(1000)), protocol)
+    assert taken(data) >= 950
+    assert plain(read(data)) == plain(stepped(data))
+
+
+def test_templates_are_given_up_when_each_dict_fits_the_last_of_many():
+    """Before the text the kinds look alike: each dict is compared with nearly all templates."""
+    data = pickle.dumps(long_memo(in_128_kinds(5000, text_first=True)), 2)
+    assert taken(data) < 500
+    assert plain(read(data)) == plain(stepped(data))
+
+
 def test_what_is_taken_is_what_the_file_says():
     annotations = clips(50)
     for clip, found in zip(annotations, read(pickle.dumps(annotations, 2)), strict=True):

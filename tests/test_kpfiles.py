@@ -202,6 +202,13 @@ def test_a_stray_pickle_is_passed_over_with_a_warning(root):
     assert [warning.filename for warning in caught] == [__file__]
 
 
+def test_a_kpfile_is_found_in_another_folder_by_its_name_if_that_is_the_only_one(root):
+    root.rename(root.parent / "mine")
+    assert_right(KpfileStore(root.parent, INDEX))
+    dump(kpfile("c"), root.parent / "copy" / "1.pkl")
+    assert KpfileStore(root.parent, INDEX).missing() == ["c"]
+
+
 def test_the_older_key_filename_is_an_id(root):
     index = [{"filename" if key == "frame_dir" else key: value for key, value in clip.items()} for clip in INDEX]
     store = KpfileStore(root, index)
@@ -249,8 +256,8 @@ def test_the_open_kpfiles_are_bounded(tmp_path, monkeypatch):
 def test_a_store_is_a_mapping_of_the_ids_of_its_index(root):
     dump(kpfile("d"), root / "2.pkl")
     store = KpfileStore(root, [*INDEX, None, record("z", "1.pkl")])
-    assert list(store) == ["a", "b", "c", "z"]
-    assert len(store) == 4
+    assert list(store) == list(dict(store)) == ["a", "b", "c"]  # and not z, which cannot be had
+    assert len(store) == 3
     assert "a" in store
     assert INDEX[0] in store
     assert "z" not in store
@@ -260,6 +267,16 @@ def test_a_store_is_a_mapping_of_the_ids_of_its_index(root):
 
 
 # --- what is not there, or is none
+
+
+def test_an_id_that_the_index_does_not_have_is_told_with_the_nearest(root):
+    index = [record("wave_01", "0.pkl"), record("wave_02", "0.pkl")]
+    with pytest.raises(KeyError, match=r"no clip has the id 'wave_03' .*nearest: wave_0"):
+        KpfileStore(root, index)["wave_03"]
+
+
+def test_a_clip_without_an_id_is_passed_over(root):
+    assert KpfileStore(root, [*INDEX, {"label": 3, "frame_dir": 7}]).missing() == []
 
 
 def test_missing_lists_the_clips_that_cannot_be_had(root, bars, reads):
@@ -677,9 +694,20 @@ def test_a_store_that_nobody_has_any_more_leaves_no_connection(root, server, for
     assert connection.sock is None
 
 
+def test_a_server_that_is_back_is_asked_again_by_warm(root, server):
+    store = KpfileStore(root, INDEX, memcached=server.address)
+    store._cache.is_lost = True  # as after a failure
+    assert store.warm() == 3
+
+
+def test_an_address_without_a_port_is_refused(root):
+    with pytest.raises(ValueError, match=r"memcached: found \('localhost',\), expected \(host, port\)"):
+        KpfileStore(root, memcached=("localhost",))
+
+
 def test_without_the_client_it_is_told_what_to_install(root, monkeypatch):
     monkeypatch.setitem(sys.modules, "pymemcache.client", None)
-    with pytest.raises(ImportError, match=r"needs the package pymemcache: pip install 'pysklnb\[memcached\]'"):
+    with pytest.raises(ImportError, match="needs a package: pip install pymemcache"):
         KpfileStore(root, memcached=("localhost", 22077))
 
 

@@ -41,13 +41,23 @@ def test_validate_takes_a_layout_and_the_number_of_classes(capsys):
     assert "expected 0 to 1 for 2 classes" in printed
 
 
+def test_validate_looks_into_the_kpfiles_that_are_named(capsys):
+    index, kpfiles = str(sample("k400_hrnet")), str(sample("k400_kpfiles"))
+    assert main(["validate", index]) == 0
+    assert "note [kpfiles-not-read], 12 times" in capsys.readouterr().out
+    assert main(["validate", index, "--kpfiles", kpfiles]) == 0
+    assert "kpfiles-not-read" not in capsys.readouterr().out
+    assert main(["validate", index, "--kpfiles", "no/such/folder"]) == 2
+    assert "there is no such folder" in capsys.readouterr().err
+
+
 def test_a_damaged_file_in_a_folder_does_not_hide_the_others(tmp_path, capsys):
     clip = {"frame_dir": "a", "label": "wave", "total_frames": 2, "keypoint": np.zeros((1, 2, 17, 2))}
     (tmp_path / "a.pkl").write_bytes(pickle.dumps(clip))
     (tmp_path / "b.pkl").write_bytes(b"<html>")
     (tmp_path / "c.pkl").write_bytes(pickle.dumps({"split": {}, "annotations": []}))
     assert main(["validate", str(tmp_path)]) == 1
-    printed = capsys.readouterr().out
+    printed = " ".join(capsys.readouterr().out.split())
     assert "error [unreadable], 2 times" in printed
     assert "b.pkl: " in printed
     assert "c.pkl is a whole data set" in printed

@@ -95,13 +95,18 @@ CLEAN = {"flat": clean_flat, "deep": clean_deep, "index": clean_index}
 CLEAN_NOTES = {
     "flat": {("people", "annotations")},
     "deep": set(),
-    "index": {("frame-inds-base", "annotations")},
+    "index": {("frame-inds-base", "annotations"), *(("kpfiles-not-read", f"annotations[{n}]") for n in range(4))},
 }
 
 
 def kpfiles():
     """Skeletons for the clean index, [N, V, 3] by id."""
-    return {name: np.ones((20, 17, 3), np.float16) for name in "abcd"}
+    return {name: rows() for name in "abcd"}
+
+
+def rows(number=20, joints=17):
+    """Compressed skeletons [N, V, 3] within a picture."""
+    return np.full((number, joints, 3), (100, 200, 0.9), np.float16)
 
 
 def places_of(report):
@@ -351,7 +356,7 @@ FAULTS = {
         "joints-differ",
         "annotations[1].raw_file",
         nothing,
-        {"base": "index", "store": {**kpfiles(), "b": np.ones((20, 18, 3), "f2")}},
+        {"base": "index", "store": {**kpfiles(), "b": rows(20, 18)}},
     ),
     "channels before frames": ("keypoint-coordinates", SKELETONS, put("keypoint", lambda k: k.transpose(0, 3, 1, 2))),
     "millimetres": ("units", SKELETONS, put("keypoint", lambda k: k.astype("f4") * 1000), {"base": "deep"}),
@@ -457,12 +462,12 @@ FAULTS = {
         "lengths-differ",
         FRAMES,
         nothing,
-        {"base": "index", "store": {**kpfiles(), "b": np.ones((19, 17, 3), "f2")}},
+        {"base": "index", "store": {**kpfiles(), "b": rows(19)}},
     ),
     "skeletons in the index, one too few": (
         "lengths-differ",
         FRAMES,
-        put("keypoint", np.ones((19, 17, 3), "f2")),
+        put("keypoint", rows(19)),
         {"base": "index"},
     ),
     "skeletons without scores": (
@@ -495,6 +500,37 @@ FAULTS = {
         nothing,
         {"base": "index", "store": {name: rows for name, rows in kpfiles().items() if name != "b"}},
     ),
+    "a kpfile that is damaged": (
+        "kpfile-unreadable",
+        "annotations[1].raw_file",
+        nothing,
+        {"base": "index", "store": {**kpfiles(), "b": damaged((20, 17, 3))}},
+    ),
+    "normalised compressed skeletons": (
+        "normalised",
+        SKELETONS,
+        put("keypoint", rows() / np.float16(400)),
+        {"base": "index"},
+    ),
+    "width before height in an index": (
+        "img-shape-swapped",
+        "annotations[1].img_shape",
+        all_of(put("keypoint", rows() * np.float16([3, 0.5, 1])), put("img_shape", (540, 256))),
+        {"base": "index"},
+    ),
+    "compressed skeletons outside": (
+        "outside",
+        "annotations[1].raw_file",
+        nothing,
+        {"base": "index", "store": {**kpfiles(), "b": rows() * np.float16([8, 1, 1])}},
+    ),
+    "compressed scores in percent": (
+        "score-range",
+        SKELETONS,
+        put("keypoint", rows() * np.float16([1, 1, 100])),
+        {"base": "index"},
+    ),
+    "compressed zeros": ("no-joints", SKELETONS, put("keypoint", rows() * 0), {"base": "index"}),
     "slots that swap": ("slots-swap", SKELETONS, put("keypoint", swapped_slots)),
     "a key of Kinetics forgotten": (
         "dataset-keys",
@@ -566,7 +602,7 @@ def test_every_rule_is_shown_by_a_fault_or_by_a_clean_file():
         ("splits for split", "found no split, but 'splits'", "Call it 'split'."),
         ("no split in a dict", "found no split", "Before training"),
         ("a path for a value", "video: found pathlib.P", "Make it text"),
-        ("annotations in a dict", "annotations is a dict with the keys 'a', 'b'", "Make it a list of clips"),
+        ("annotations in a dict", "annotations is a dict with the keys 'a', 'b'", "list(annotations.values())"),
         ("a label of 5,000 digits", "found an int, expected an int", "Number the classes"),
         ("img_shape of floats", "found (540.0, 960.0), expected (height, width)", "the height first: (1080, 1920)"),
         ("NaN", "found 2 that are NaN or infinite, the first at [0, 3, 4, 0]", "Set such joints to zero"),
@@ -624,7 +660,9 @@ def test_a_miniature_has_neither_errors_nor_warnings(name, named):
 def test_the_kpfiles_have_no_faults_and_fit_the_index():
     assert validate(sample("k400_kpfiles")).counts == {}
     store = {clip["frame_dir"]: clip for clip in load(sample("k400_kpfiles"))}
-    assert validate(sample("k400_hrnet"), store=store).counts == validate(sample("k400_hrnet")).counts
+    with_skeletons, without = (validate(sample("k400_hrnet"), store=kpfiles).counts for kpfiles in (store, None))
+    assert {**with_skeletons, "kpfiles-not-read": 12} == without
+    assert validate(sample("k400_hrnet"), store=sample("k400_kpfiles")).counts == with_skeletons
 
 
 def as_float16(data):
@@ -642,7 +680,7 @@ def without_valid_and_boxes(data):
     for clip in data["annotations"]:
         del clip["valid"], clip["box_score"], clip["raw_file"]
         clip["frame_inds"] = clip["frame_inds"] - 1
-        clip["keypoint"] = np.ones((len(clip["frame_inds"]), 17, 3), np.float16)
+        clip["keypoint"] = rows(len(clip["frame_inds"]))
 
 
 def old_kinetics(data):
