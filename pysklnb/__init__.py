@@ -6,9 +6,10 @@ from .cards import catalog
 from .compression import compress, decompress
 from .dataset import Dataset, load, save
 from .kpfiles import KpfileStore, write_kpfiles
+from .measures import quality
 from .samples import find, sample
 from .sources import FormatError, UnsafePickleError
-from .validation import quality, validate
+from .validation import validate
 
 __version__ = "0.1.0"
 

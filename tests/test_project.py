@@ -30,6 +30,7 @@ ROOMS = (
     "description",
     "dataset",
     "samples",
+    "measures",
     "compression",
     "kpfiles",
     "report",
