@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .sources import WIDEST, ArrayHandle, Form, Source
+from .sources import DECODERS, WIDEST, ArrayHandle, Form, Source
 
 
 class Mark:
@@ -121,10 +121,10 @@ class Template:
     frames : list of (number of payloads before, offset from the last of them, hole, header)
         Where frames begin inside. A `header` other than 0 says that the payload before it stands, with that
         many bytes of instruction, between two frames.
-    literals, tuples, floats, gots, texts, arrays : list
+    literals, tuples, floats, gots, texts, scalars, arrays, lists : list
         What values are made of: themselves; ranges of holes; single holes; memo entries of other dicts;
-        payloads with their codec; payloads with the range of holes that is the shape, the form and the size
-        of an element.
+        payloads with their codec; payloads with their encoding and dtype; payloads with the range of holes that is
+        the shape, the form and the size of an element; pickers of their items from the pool.
     dicts : list of (keys, places of the values)
         The dicts that are made, the outer one last. A place is one in the *pool*: all holes, then all
         literals, tuples and so on, in the order above, then the dicts that were made before.
@@ -134,7 +134,7 @@ class Template:
         Picks the memo entries that the pickler made from the pool.
     """
 
-    _POOL = ("holes", "literals", "tuples", "floats", "gots", "texts", "arrays", "dicts")
+    _POOL = ("holes", "literals", "tuples", "floats", "gots", "texts", "scalars", "arrays", "lists", "dicts")
 
     def __init__(self, buffer: mmap.mmap | bytes, pos: int, memo: list[Any]) -> None:
         self._buffer, self._memo = buffer, memo
@@ -145,6 +145,7 @@ class Template:
         self._room = _MOST_INSTRUCTIONS
         self._entries: list[_Ref] = []
         self._made: list[tuple[tuple[Any, ...], list[_Ref]]] = []
+        self._items: list[list[_Ref]] = []
 
         self.holes: list[None] = []
         self.chunks: list[_Chunk] = []
@@ -154,17 +155,20 @@ class Template:
         self.floats: list[int] = []
         self.gots: list[int] = []
         self.texts: list[tuple[int, str]] = []
+        self.scalars: list[tuple[int, str, np.dtype[Any]]] = []
         self.arrays: list[tuple[int, int, int, Form, int, int]] = []
         self._dict(depth=1)
         self._cut(has_payload=False)
         if self._puts not in (0, len(self._entries)):
             raise _Unlike
 
-        sizes = [len(getattr(self, part)) for part in self._POOL[:-1]]
-        self._base = dict(zip(self._POOL, accumulate(sizes, initial=0), strict=True))
+        sizes = [len(getattr(self, part)) for part in self._POOL[:-2]]
+        self._base = dict(zip(self._POOL, accumulate([*sizes, len(self._items)], initial=0), strict=True))
+        self.lists = [self._pick(refs) for refs in self._items]
         self.dicts = [(keys, self._pick(refs)) for keys, refs in self._made]
-        self.entries = self._pick(self._entries)
-        self.nodes = sum(len(keys) for keys, _ in self._made) + len(self.holes)
+        # A list can be made to hold something else, or itself: to refer to it from elsewhere is not for templates.
+        self.entries = self._pick([_NOTHING if ref[0] == "lists" else ref for ref in self._entries])
+        self.nodes = sum(len(keys) for keys, _ in self._made) + sum(map(len, self._items)) + len(self.holes)
         del self._buffer, self._memo
 
     def _pick(self, refs: list[_Ref]) -> Callable[[list[Any]], tuple[Any, ...]]:
@@ -326,6 +330,8 @@ class Template:
             return "floats", len(self.floats) - 1
         if op == b"}" and depth == 1:
             return self._dict(depth + 1)
+        if op == b"]":
+            return self._list()
         if op in (b"h", b"j"):
             return self._got()
         holes = self._tuple()
@@ -333,6 +339,28 @@ class Template:
             self.tuples.append(holes)
             return self._put_as("tuples")
         return "holes", self._instruction(_INTS)
+
+    def _list(self) -> _Ref:
+        """A list of a few numbers."""
+        self._literal(b"]")
+        self._items.append([])
+        ref = "lists", len(self._items) - 1
+        self._put(ref)
+        if self._peek() == b"(":
+            self._literal(b"(")
+            while self._peek() != b"e":
+                self._item()
+            self._literal(b"e")
+        else:
+            self._item()
+            self._literal(b"a")
+        return ref
+
+    def _item(self) -> None:
+        items = self._items[-1]
+        if self._peek() not in (b"G", *_INTS, *_LITERALS) or len(items) == _MOST_INTS:
+            raise _Unlike
+        items.append(self._value(depth=2))
 
     def _put_as(self, part: str) -> _Ref:
         ref = part, len(getattr(self, part)) - 1
@@ -353,6 +381,8 @@ class Template:
             return self._array()
         if self._memo[number] is FROMBUFFER:
             return self._buffered_array()
+        if self._memo[number] is SCALAR:
+            return self._scalar()
         self.gots.append(self._instruction({b"h": "B", b"j": "I"}))
         return "gots", len(self.gots) - 1
 
@@ -400,21 +430,34 @@ class Template:
         dtype = self._dtype()
         order = "F" if self._peek() == b"\x88" else "C"
         self._literal(b"\x88" if order == "F" else b"\x89")
-        encoding = "utf-8" if self._peek() in (b"h", b"j") else "raw"
-        if encoding == "utf-8":
-            self._expect(ENCODE)
-        payload = self._data(encoding)
-        if encoding == "utf-8":
-            self._expect("latin1")
-            self._literal(b"\x86")
-            self._put()
-            self._literal(b"R")
-            self._put()
+        payload, encoding = self._bytes()
         self._literal(b"t")
         self._put()
         self._literal(b"b")
         self.arrays.append((payload, *shape, Form(dtype, encoding, order), dtype.itemsize, WIDEST[encoding]))
         return ref
+
+    def _bytes(self) -> tuple[int, str]:
+        """The bytes of an array or a number; returns the number of the payload and its encoding."""
+        if self._peek() not in (b"h", b"j"):
+            return self._data("raw"), "raw"
+        self._expect(ENCODE)
+        payload = self._data("utf-8")
+        self._expect("latin1")
+        self._literal(b"\x86")
+        self._put()
+        self._literal(b"R")
+        self._put()
+        return payload, "utf-8"
+
+    def _scalar(self) -> _Ref:
+        self._expect(SCALAR)
+        dtype = self._dtype()
+        self.scalars.append((*self._bytes(), dtype))
+        self._literal(b"\x86")
+        self._put()
+        self._literal(b"R")
+        return self._put_as("scalars")
 
     def _buffered_array(self) -> _Ref:
         self._expect(FROMBUFFER)
@@ -535,6 +578,19 @@ class Templates:
                 pool.append(str(buffer[offset : offset + length], codec, "surrogatepass"))
             except UnicodeDecodeError:
                 return None
+        for payload, encoding, dtype in template.scalars:
+            offset, length = payloads[payload]
+            # A single byte is shared between numbers: not here.
+            if not 2 <= length <= dtype.itemsize * WIDEST[encoding]:
+                return None
+            data = buffer[offset : offset + length]
+            try:
+                data = data if encoding == "raw" else DECODERS[encoding](data)
+            except UnicodeError:
+                return None
+            if len(data) != dtype.itemsize:
+                return None
+            pool.append(np.frombuffer(data, dtype)[0])
         for payload, start, stop, form, itemsize, widest in template.arrays:
             offset, length = payloads[payload]
             shape = tuple(pool[start:stop])
@@ -546,6 +602,8 @@ class Templates:
             if length <= 2 or not 0 < nbytes <= length <= nbytes * widest:
                 return None
             pool.append(ArrayHandle(self.source, offset, length, known[0], form))
+        for items in template.lists:
+            pool.append([*items(pool)])
         made: dict[Any, Any] = {}  # the last is the outer one
         for keys, values in template.dicts:
             made = dict(zip(keys, values(pool)))  # noqa: B905 (as many as were learned)

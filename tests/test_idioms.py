@@ -110,6 +110,8 @@ OFFICIAL = {
     "three_dimensions": data_set(clips(120, people=2, joints=25, axes=3)),
     "float32": data_set(clips(120, dtype="f4")),
     "extra_keys": clips(120, extra=lambda n: {"score": n / 7, "gone": None, "good": True, "clip_len": 70000 + n}),
+    "numpy_labels": [dict(clip, label=np.int64(clip["label"]), fps=np.float32(25)) for clip in clips(120)],
+    "lists_for_sizes": [dict(clip, img_shape=[1080, 1920], box=[0.5, n, -3.25]) for n, clip in enumerate(clips(120))],
     "fortran_order": [dict(clip, keypoint=np.asfortranarray(clip["keypoint"])) for clip in clips(120, people=2)],
     "kinetics": {"split": {}, "annotations": kinetics(120)},
     "kpfile": {f"clip{n}": {"keypoint": np.full((9 + n % 5, 17, 3), n, "f2")} for n in range(120)},
@@ -204,6 +206,17 @@ UNUSUAL = {
     "long_shapes": [{"a": np.ones((1,) * 12, "f4")} for number in range(9)],
     "tuples_of_other_length": [{"a": tuple(range(number))} for number in range(30)],
     "numpy_scalars": [{"label": np.int64(number)} for number in range(9)],
+    "numpy_scalars_of_all_kinds": [
+        {"a": kind(n), "b": kind(7)}
+        for kind in (np.int8, np.bool_, np.uint16, np.float16, np.float64)
+        for n in range(9)
+    ],
+    "numpy_scalars_of_wide_bytes": [{"a": np.int64(-number), "b": np.uint16(0xFF80 + number)} for number in range(9)],
+    "big_endian_scalars": [{"a": np.dtype(">i4").type(number)} for number in range(9)],
+    "shared_list_inside": [{"a": both, "b": both} for both in ([number, 2] for number in range(9))],
+    "lists_of_other_length": [{"a": list(range(number)), "b": [number]} for number in range(20)],
+    "lists_of_other_things": [{"a": [number, "x"], "b": [[number]], "c": [(1, number)]} for number in range(9)],
+    "lists_of_floats_and_truths": [{"a": [number / 7, None, True, number]} for number in range(9)],
     "negative_and_wide_numbers": [{"a": -number, "b": 2**40 + number, "c": 300 * number} for number in range(9)],
     "truths": [{"a": number % 2 == 0} for number in range(9)],
     "integer_keys": [{number: 1, "a": 2} for number in range(9)],
@@ -244,6 +257,14 @@ def test_dict_that_grows_after_it_was_taken_is_read_in_single_steps():
     assert read(data) == ["a", {"a": 1}, {"a": 1}, {"a": 1, "b": 2}]
 
 
+def test_list_that_grows_after_it_was_taken_is_read_in_single_steps():
+    data = b"\x80\x02](X\1\0\0\0aq\0" + b"}h\0]q\1(K\1K\2es" * 3 + b"h\1e."
+    value = [*[{"a": [1, 2]}] * 3, [1, 2]]
+    assert read(data) == ["a", *value]
+    grows = data[:-2] + b"K\3ae."
+    assert outcome(read, grows) == outcome(stepped, grows)
+
+
 def test_memo_entry_that_is_made_anew_changes_what_is_read():
     data = b"\x80\x02](X\1\0\0\0aq\0" + b"}h\0K\1s" * 3 + b"X\1\0\0\0bq\0" + b"}h\0K\1s" * 3 + b"e."
     assert read(data) == ["a", *[{"a": 1}] * 3, "b", *[{"b": 1}] * 3]
@@ -258,7 +279,7 @@ def test_lessons_become_rare_where_they_do_not_help(monkeypatch):
             super().__init__(*args)
 
     monkeypatch.setattr(idioms, "Template", Counted)
-    read(pickle.dumps([{"a": [number]} for number in range(5000)], 4))
+    read(pickle.dumps([{"a": [[number]]} for number in range(5000)], 4))
     assert 500 < len(lessons) < 600
 
 
@@ -288,6 +309,9 @@ LOOKALIKES = {
     "text_beyond_the_end": (b"}h\0X\1\0\0\0xs", b"}h\0X\xff\xff\0\0xs"),
     "text_that_is_not_utf8": (b"}h\0X\1\0\0\0xs", b"}h\0X\1\0\0\0\xffs"),
     "float_key_that_is_not_finite": (b"}G\x7f\xf0\0\0\0\0\0\0K\1s", b"}G\x7f\xf8\0\0\0\0\0\0K\1s"),
+    "list_in_itself": (b"}h\0]r\3\0\0\0K\1as", b"}h\0]r\3\0\0\0j\3\0\0\0as"),
+    "list_of_a_hundred": (b"}h\0](" + b"K\1" * 100 + b"es", b"}h\0](" + b"K\2" * 100 + b"es"),
+    "list_without_an_end": (b"}h\0](K\1K\2es", b"}h\0](K\1K\2"),
     "cut_short": (b"}(h\0K\1h\1K\2u", b"}(h\0K\1h\1"),
     "frame_to_the_end_and_one_more": (b"}(h\0K\1u", b"\x95\7\0\0\0\0\0\0\0}(h\0K\1u"),
 }
