@@ -486,7 +486,8 @@ class Templates:
 
     def __init__(self, source: Source, buffer: mmap.mmap | bytes, memo: list[Any]) -> None:
         self.source, self.buffer, self.memo = source, buffer, memo
-        self.known: list[Template] = []
+        # Those that begin alike are kin, and stand together; what was taken last comes first.
+        self.known: list[list[Template]] = []
         # Dicts that were taken, and their nodes: whole, at most three deep, and nothing else refers to them.
         self.taken: dict[int, int] = {}
         self.frame_end = 0
@@ -504,32 +505,57 @@ class Templates:
         `frame_end` is where the current frame ends, and `self.frame_end`, after it, where the frame at the
         end of the dict does.
         """
-        taken = len(self.taken)
+        taken, first = len(self.taken), len(self.memo)
         if self._missed > _MISSES + taken // 4 or self._tried > _MOST_TRIES * (_MISSES + taken):
             return None
         head = 0
-        for place, template in enumerate(self.known):
-            if place:  # of many templates, most differ from the dict in their first chunk, and none has a longer one
-                head = head or int.from_bytes(self.buffer[pos : pos + 2 * _LONG_CHUNK], "little")
-                _, mask, literal, counting, _, _ = template.chunks[0]
-                if head & mask != literal + len(self.memo) * counting:
+        for place, kin in enumerate(self.known):
+            chunk = kin[0].chunks[0]
+            if place:  # the dict is most often like the one before
+                head = head or self._bits(pos)
+                if head & chunk.mask != chunk.literal + first * chunk.counting:
                     continue
-            self._tried += 1
-            found = self._take(template, pos, frame_end)
-            if found:
-                if place:
-                    self.known.insert(0, self.known.pop(place))
-                return found
+            behind = 0
+            for rank, template in enumerate(kin):
+                if rank:
+                    behind = behind or self._bits_behind(chunk, pos)
+                    _, mask, literal, counting, _, _ = template.chunks[1]
+                    if behind & mask != literal + first * counting:
+                        continue
+                self._tried += 1
+                found = self._take(template, pos, frame_end)
+                if found:
+                    self._tried += (place + rank) // 8  # to compare one chunk costs an eighth of a try
+                    if place or rank:
+                        kin.insert(0, kin.pop(rank))
+                        self.known.insert(0, self.known.pop(place))
+                    return found
         # A lesson costs as much as stepping through the dict: they get rarer where they do not help.
         self._missed += 1
         if self._missed > _MISSES and self._missed & (self._missed - 1):
             return None
         try:
-            self.known.insert(0, Template(self.buffer, pos, self.memo))
+            learned = Template(self.buffer, pos, self.memo)
         except _Unlike:
             return None
+        self._keep(learned)
+        return self._take(learned, pos, frame_end)
+
+    def _bits(self, pos: int) -> int:
+        """Bytes as a number, to compare with a chunk: none is longer than that."""
+        return int.from_bytes(self.buffer[pos : pos + 2 * _LONG_CHUNK], "little")
+
+    def _bits_behind(self, chunk: _Chunk, pos: int) -> int:
+        """The same behind a chunk that begins at `pos`, and behind its payload."""
+        end = pos + chunk.size
+        length = chunk.unpack(self.buffer[pos:end])[-1] if chunk.has_payload else 0
+        return self._bits(end + length)
+
+    def _keep(self, template: Template) -> None:
+        place = next((place for place, kin in enumerate(self.known) if _alike(kin[0], template)), None)
+        kin = [] if place is None else self.known.pop(place)
+        self.known.insert(0, [template, *kin[: _MOST_TEMPLATES - 1]])
         del self.known[_MOST_TEMPLATES:]
-        return self._take(self.known[0], pos, frame_end)
 
     def _take(self, template: Template, pos: int, frame_end: int) -> tuple[dict[Any, Any], int] | None:
         buffer, memo, size = self.buffer, self.memo, self.source.size
@@ -612,6 +638,12 @@ class Templates:
         memo += template.entries(pool)
         self.frame_end = frame_end
         return made, pos
+
+
+def _alike(one: Template, other: Template) -> bool:
+    """Whether their first chunks are the same, and both have more than that."""
+    a, b = one.chunks[0], other.chunks[0]
+    return len(one.chunks) > 1 < len(other.chunks) and a._replace(unpack=b.unpack) == b
 
 
 def _is_flat(value: Any) -> bool:

@@ -955,7 +955,7 @@ def test_many_templates_do_not_slow_down_what_none_of_them_fits():
     data = start + lessons + b"e."
     machine = reader._Machine(BytesSource(data), data)
     machine.run()
-    assert len(machine.templates.known) == 32
+    assert sum(map(len, machine.templates.known)) == 32
     attempt(start + b"}h\0" * 250_000 + b"e.")
 
 
