@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import mmap
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import accumulate
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -508,28 +508,16 @@ class Templates:
         taken, first = len(self.taken), len(self.memo)
         if self._missed > _MISSES + taken // 4 or self._tried > _MOST_TRIES * (_MISSES + taken):
             return None
-        head = 0
-        for place, kin in enumerate(self.known):
-            chunk = kin[0].chunks[0]
-            if place:  # the dict is most often like the one before
-                head = head or self._bits(pos)
-                if head & chunk.mask != chunk.literal + first * chunk.counting:
-                    continue
-            behind = 0
-            for rank, template in enumerate(kin):
-                if rank:
-                    behind = behind or self._bits_behind(chunk, pos)
-                    _, mask, literal, counting, _, _ = template.chunks[1]
-                    if behind & mask != literal + first * counting:
-                        continue
-                self._tried += 1
-                found = self._take(template, pos, frame_end)
-                if found:
-                    self._tried += (place + rank) // 8  # to compare one chunk costs an eighth of a try
-                    if place or rank:
-                        kin.insert(0, kin.pop(rank))
-                        self.known.insert(0, self.known.pop(place))
-                    return found
+        for place, rank in self._candidates(pos, first):
+            kin = self.known[place]
+            self._tried += 1
+            found = self._take(kin[rank], pos, frame_end)
+            if found:
+                self._tried += (place + rank) // 8  # to compare one chunk costs an eighth of a try
+                if place or rank:
+                    kin.insert(0, kin.pop(rank))
+                    self.known.insert(0, self.known.pop(place))
+                return found
         # A lesson costs as much as stepping through the dict: they get rarer where they do not help.
         self._missed += 1
         if self._missed > _MISSES and self._missed & (self._missed - 1):
@@ -541,15 +529,35 @@ class Templates:
         self._keep(learned)
         return self._take(learned, pos, frame_end)
 
+    def _candidates(self, pos: int, first: int) -> Iterator[tuple[int, int]]:
+        """Give the places of templates that the dict at `pos` may be taken by: of most, a look at the first two chunks
+        shows that it is not. The one that was taken last comes unseen: dicts are most often like the one before.
+        """
+        if self.known:
+            yield 0, 0
+        head = self._bits(pos)
+        for place, kin in enumerate(self.known):
+            chunk = kin[0].chunks[0]
+            if head & chunk.mask != chunk.literal + first * chunk.counting:
+                continue
+            if place:
+                yield place, 0
+            behind = self._bits_behind(chunk, pos) if len(kin) > 1 else 0
+            for rank in range(1, len(kin)):
+                chunk = kin[rank].chunks[1]
+                if behind & chunk.mask == chunk.literal + first * chunk.counting:
+                    yield place, rank
+
     def _bits(self, pos: int) -> int:
         """Bytes as a number, to compare with a chunk: none is longer than that."""
         return int.from_bytes(self.buffer[pos : pos + 2 * _LONG_CHUNK], "little")
 
     def _bits_behind(self, chunk: _Chunk, pos: int) -> int:
-        """The same behind a chunk that begins at `pos`, and behind its payload."""
-        end = pos + chunk.size
-        length = chunk.unpack(self.buffer[pos:end])[-1] if chunk.has_payload else 0
-        return self._bits(end + length)
+        """The same behind a chunk that begins at `pos`, and behind its payload; 0 at the end of the file."""
+        code = self.buffer[pos : pos + chunk.size]
+        if len(code) < chunk.size:
+            return 0
+        return self._bits(pos + chunk.size + (chunk.unpack(code)[-1] if chunk.has_payload else 0))
 
     def _keep(self, template: Template) -> None:
         place = next((place for place, kin in enumerate(self.known) if _alike(kin[0], template)), None)

@@ -374,6 +374,14 @@ def test_nest_of_taken_dicts_is_no_deeper_than_of_others():
         assert outcome(read, data) == outcome(stepped, data), depth
 
 
+def test_another_dict_at_the_very_end_is_read_in_single_steps():
+    """What templates have in common is longer than what is left of the file."""
+    kin = [dict.fromkeys(NUMBERS, 1) | {"text": f"{number}", "end": 300 * (number % 2)} for number in range(9)]
+    for protocol in TEMPLATE_PROTOCOLS:
+        data = pickle.dumps([*long_memo(kin), {"a": "b"}], protocol)
+        assert plain(read(data)) == plain(stepped(data))
+
+
 # ----------------------------------------------------------------------------------------------------
 # Damage
 
