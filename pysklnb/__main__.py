@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from typing import Any
 
@@ -72,4 +73,8 @@ def _validate(file: str, **options: Any) -> int:
 
 
 if __name__ == "__main__":
+    # Ids can have characters that the terminal, or the file that is written to, does not know.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(main())

@@ -102,9 +102,7 @@ def decompress(
     """
     if base not in (None, 0, 1):
         raise ValueError(f"base: found {base!r}, expected 0, 1, or None to find it from the clip.")
-    if not isinstance(annotation, Mapping):
-        found = type(annotation).__name__
-        raise TypeError(f"decompress(annotation, keypoint): found {found} as the annotation, expected a dict")
+    _check_is_annotation(annotation, "decompress(annotation, keypoint)")
     if max_person < 1:
         raise ValueError(f"max_person: found {max_person!r}, expected 1 or more.")
     fields = dict(annotation)
@@ -212,8 +210,9 @@ def compress(annotation: Mapping[str, Any]) -> dict[str, Any]:
     >>> pysklnb.decompress(small)["keypoint"].shape
     (2, 30, 17, 2)
     """
+    _check_is_annotation(annotation, "compress(annotation)")
     fields = dict(annotation)
-    keypoint = np.asarray(fields.get("keypoint"))
+    keypoint = _array(fields.get("keypoint"))
     if keypoint.ndim != 4 or keypoint.shape[-1] != 2 or keypoint.dtype.kind not in "fiu":
         raise _fault(fields, "keypoint", _kind(fields.get("keypoint")), "numbers [M, T, V, 2]: x, y")
     M, T, V, _ = keypoint.shape
@@ -240,9 +239,9 @@ def compress(annotation: Mapping[str, Any]) -> dict[str, Any]:
         boxes = boxes[m, t]
         left = {score: t[boxes.astype(np.float32) >= np.float32(score)] for score in _VALID_AT}
         fields |= {"box_score": boxes, "valid": {score: len(np.unique(frames)) for score, frames in left.items()}}
-    for key in ("keypoint_score", "frame_numbers"):
+    for key in ("keypoint_score", "frame_numbers", "anno_inds"):
         fields.pop(key, None)
-    frame_inds = numbers[t] + _is_of_an_index(fields)
+    frame_inds = numbers[t] + is_of_an_index(fields)
     return fields | {
         "keypoint": skeletons[m, t],
         "frame_inds": frame_inds.astype(frame_dtype(total)),
@@ -252,6 +251,11 @@ def compress(annotation: Mapping[str, Any]) -> dict[str, Any]:
 
 # ---------------------------------------------------------------------------------------------------------------
 # What a clip has to be
+
+
+def _check_is_annotation(annotation: Any, call: str) -> None:
+    if not isinstance(annotation, Mapping):
+        raise TypeError(f"{call}: found {type(annotation).__name__} as the annotation, expected a dict")
 
 
 def rows_of(
@@ -270,7 +274,7 @@ def frame_dtype(total: int) -> type[np.signedinteger[Any]]:
 
 def _skeletons(fields: _Fields, keypoint: Any) -> npt.NDArray[np.float16]:
     """Return the rows of a compressed clip in float16, C-contiguous."""
-    rows = np.asarray(keypoint)
+    rows = _array(keypoint)
     if rows.ndim != 3 or rows.shape[-1] != 3 or rows.dtype.kind not in "fiu":
         expected = "numbers [N, V, 3]: x, y, score"
         if keypoint is None:
@@ -283,7 +287,7 @@ def _skeletons(fields: _Fields, keypoint: Any) -> npt.NDArray[np.float16]:
 
 def _values(fields: _Fields, key: str, kinds: str, shape: tuple[int, ...]) -> _Array:
     """Return a field that has to be an array of this shape, and of a dtype of these kinds."""
-    values = np.asarray(fields.get(key))
+    values = _array(fields.get(key))
     if values.shape != shape or (values.size and values.dtype.kind not in kinds):
         what = {"b": "bools", "f": "floats", "iu": "ints", "fiu": "numbers"}[kinds]
         raise _fault(fields, key, _kind(fields.get(key)), f"{what} of shape {shape}, as keypoint has it")
@@ -307,14 +311,14 @@ def _frame_range(fields: _Fields, frames: _Array, base: int | None) -> tuple[int
         words = f"{frames[row]} after {frames[row - 1]}, in row {row}"
         raise _fault(fields, "frame_inds", words, "numbers that never fall. Sort the rows, keypoint's with them")
     first, last = int(frames[0]), int(frames[-1])
-    found = int(first != 0 and (last == total or _is_of_an_index(fields))) if base is None else base
+    found = int(first != 0 and (last == total or is_of_an_index(fields))) if base is None else base
     if first < found or last >= total + found:
         ranges = " or ".join(f"{start} to {start + total - 1}" for start in ((0, 1) if base is None else (base,)))
         raise _fault(fields, "frame_inds", f"{first} to {last}", f"{ranges}, for total_frames is {total}")
     return total, found
 
 
-def _is_of_an_index(fields: _Fields) -> bool:
+def is_of_an_index(fields: Mapping[str, Any]) -> bool:
     """Whether this is, or is to be, a record as Kinetics' index has them: it counts frames from 1."""
     return not {"raw_file", "valid", "box_score"}.isdisjoint(fields)
 
@@ -339,8 +343,18 @@ def _name(fields: _Fields) -> str:
     return repr(fields.get("frame_dir", fields.get("filename", "without a name")))
 
 
+def _array(value: Any) -> _Array:
+    try:
+        return np.asarray(value)
+    except ValueError:  # lists of different lengths
+        return np.asarray(None)
+
+
 def _kind(value: Any) -> str:
-    return "none" if value is None else f"{np.asarray(value).dtype} of shape {np.shape(value)}"
+    array = _array(value)
+    if array.dtype == object and isinstance(value, (list, tuple)):
+        return "lists that are no array"
+    return "none" if value is None else f"{array.dtype} of shape {array.shape}"
 
 
 def _fault(fields: _Fields, key: str, found: str, expected: str) -> FormatError:

@@ -532,7 +532,9 @@ def _contents(value: Any, origin: str, tell: Tell) -> dict[str, Any]:
     elif isinstance(value, Mapping) and any(key in value for key in _MARKS):
         found = {"container": "annotation", "records": [value], "split": {}}
     elif (
-        isinstance(value, Mapping) and value and all(isinstance(v, Mapping) and "keypoint" in v for v in value.values())
+        isinstance(value, Mapping)
+        and all(isinstance(item, Mapping) for item in value.values())
+        and any("keypoint" in item for item in value.values())
     ):
         records = [item if "frame_dir" in item else {"frame_dir": name, **item} for name, item in value.items()]
         found = {"container": "kpfile", "records": records, "split": {}}

@@ -16,13 +16,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from .compression import compress, frame_dtype, rows_of
-from .dataset import Dataset, load
+from .dataset import Annotation, Dataset, load
 from .reader import read
 from .sources import ArrayHandle, FormatError, UnsafePickleError
 from .writer import to_bytes, write
@@ -36,6 +36,14 @@ _MOST_KEPT = 64
 _IS_PICKLED = 1
 # Seconds to wait for a server. One on the same machine answers in less than a thousandth of one.
 _PATIENCE = 5.0
+
+
+class _Place(NamedTuple):
+    """Where a clip is to be found: its id, the `raw_file` of its annotation, and how many skeletons that speaks of."""
+
+    name: str
+    raw_file: str | None
+    rows: int | None
 
 
 class KpfileStore(Mapping[Any, _Array]):
@@ -110,8 +118,8 @@ class KpfileStore(Mapping[Any, _Array]):
 
     def __contains__(self, key: object) -> bool:
         try:
-            self._handle(*self._place(key))
-        except (KeyError, OSError):
+            self._handle(self._place(key))
+        except (KeyError, OSError, ValueError):
             return False
         return True
 
@@ -148,10 +156,10 @@ class KpfileStore(Mapping[Any, _Array]):
         absent = set()
         for place in _by_file(places):
             try:
-                self._handle(*place)
+                self._handle(place)
             except (KeyError, OSError, ValueError):
                 absent.add(place)
-        return [place[0] for place in places if place in absent]
+        return [place.name for place in places if place in absent]
 
     def warm(self, dataset: Any = None) -> int:
         """Put clips into memcached that are not there yet, with a progress bar; give the number of those that are.
@@ -171,20 +179,20 @@ class KpfileStore(Mapping[Any, _Array]):
             if self._cache.is_lost:
                 break
             with contextlib.suppress(KeyError, OSError, ValueError):
-                count += self._cache.add(place[0], self._handle(*place).read())
+                added = self._cache.add(place, self._handle(place).read())
+                count += bool(added or (added is False and self._cache.get(place) is not None))
         return count
 
     # -- where a clip is
 
-    def _places(self, dataset: Any, what: str) -> list[tuple[str, str | None]]:
+    def _places(self, dataset: Any, what: str) -> list[_Place]:
         ds = self.dataset if dataset is None else load(dataset)
         if ds is None:
             raise ValueError(f"of which clips? Name them: store.{what}(dataset), or KpfileStore(root, dataset).")
         records = [ds._records[place] for place in ds._places if isinstance(ds._id(place), str)]
         return [self._place(record) for record in records]
 
-    def _place(self, key: Any) -> tuple[str, str | None]:
-        """Give the id and the `raw_file` of a clip."""
+    def _place(self, key: Any) -> _Place:
         annotation = key
         if isinstance(key, str):
             annotation = {"frame_dir": key}
@@ -192,32 +200,37 @@ class KpfileStore(Mapping[Any, _Array]):
                 annotation = self.dataset.clip(key)
         if not isinstance(annotation, Mapping):
             raise KeyError(f"{key!r}: expected an annotation or its id")
-        name, raw_file = annotation.get(_id_key(annotation)), annotation.get("raw_file")
+        record = annotation._record if isinstance(annotation, Annotation) else annotation
+        name, raw_file = record.get(_id_key(record)), record.get("raw_file")
         if not isinstance(name, str) or not name:
             raise KeyError(f"the annotation has no id: found {name!r}")
-        return str(name), raw_file if isinstance(raw_file, str) and raw_file else None
+        shape: tuple[int, ...] = getattr(record.get("frame_inds"), "shape", ())
+        raw_file = raw_file if isinstance(raw_file, str) and raw_file else None
+        return _Place(str(name), raw_file, shape[0] if len(shape) == 1 else None)
 
-    def _find(self, name: str, raw_file: str | None) -> _Array:
+    def _find(self, name: str, raw_file: str | None, rows: int | None) -> _Array:
+        place = _Place(name, raw_file, rows)
         if self._cache is None or self._cache.is_lost:
-            return self._handle(name, raw_file).read()
-        keypoint = self._cache.get(name)
+            return self._handle(place).read()
+        keypoint = self._cache.get(place)
         if keypoint is None:
-            keypoint = self._handle(name, raw_file).read()
-            self._cache.add(name, keypoint)
+            keypoint = self._handle(place).read()
+            self._cache.add(place, keypoint)
         return keypoint
 
-    def _handle(self, name: str, raw_file: str | None) -> ArrayHandle:
+    def _handle(self, place: _Place) -> ArrayHandle:
         """Find the skeletons of a clip, unread."""
+        name, raw_file, _ = place
         path = self._path(name, raw_file)
         if path is None:
             where = f"{raw_file} is not under {self.root}" if raw_file else f"no kpfile under {self.root} has it"
             raise KeyError(f"the skeletons of {name!r}: {where}. Unpack the kpfiles there, or name another folder.")
         ds = self._opened(path)
         # A file of one clip is known by its own name, without the folders that an id can have.
-        place = 0 if len(ds) == 1 and name.endswith(f"/{ds._id(0)}") else ds._by_id.get(name)
-        if place is None:
+        number = 0 if len(ds) == 1 and name.endswith(f"/{ds._id(0)}") else ds._by_id.get(name)
+        if number is None:
             raise KeyError(f"the skeletons of {name!r}: {path} has {len(ds):,} clips, and this is not one of them.")
-        keypoint = (ds._records[place] or {}).get("keypoint")
+        keypoint = (ds._records[number] or {}).get("keypoint")
         if not isinstance(keypoint, ArrayHandle) or keypoint.ndim != 3 or keypoint.shape[2] != 3:
             found = f"shape {keypoint.shape}" if isinstance(keypoint, ArrayHandle) else type(keypoint).__name__
             raise FormatError(f"{path}: keypoint of {name!r}: found {found}, expected [N, V, 3]: x, y, score.")
@@ -280,9 +293,9 @@ def _pickles(root: str) -> list[str]:
     return sorted(path for path in found if path.endswith((".pkl", ".pickle")) and os.path.basename(path)[0] != ".")
 
 
-def _by_file(places: list[tuple[str, str | None]]) -> Iterator[tuple[str, str | None]]:
+def _by_file(places: list[_Place]) -> Iterator[_Place]:
     """Give each place once, kpfile by kpfile: in the order of an index, one would be opened again and again."""
-    return _with_bar(sorted(set(places), key=lambda place: (place[1] or "", place[0])), "clips")
+    return _with_bar(sorted(set(places), key=lambda place: (place.raw_file or "", place.name)), "clips")
 
 
 def _id_key(annotation: Mapping[str, Any]) -> str:
@@ -337,26 +350,26 @@ class _Cache:
         # It leaves its connections to the garbage collector otherwise, which warns of each.
         weakref.finalize(self, self._client.close)
 
-    def get(self, name: str) -> _Array | None:
-        value = self._ask("get", name)
+    def get(self, place: _Place) -> _Array | None:
+        value = self._ask("get", place.name)
         if value is None:
             return None
         try:
-            return _skeletons(name, *value)
+            return _skeletons(place, *value)
         except (FormatError, UnsafePickleError) as error:
-            self._warn("other", f"it has something else than skeletons under {name!r}, which was not used. {error}")
+            self._warn("other", f"it has something else under {place.name!r}, which was not used and stays. {error}")
             return None
 
     def ask_again(self) -> None:
         self.is_lost = False
         self._warned.discard("lost")
 
-    def add(self, name: str, keypoint: _Array) -> bool:
-        """Leave a clip with the server, if it has none of that id. Return whether it has one now."""
+    def add(self, place: _Place, keypoint: _Array) -> bool | None:
+        """Leave a clip with the server. False if it has something of that id, None if it did not take it."""
         value = to_bytes({"keypoint": keypoint}, protocol=4)
         # Only if it waits for the reply, a client learns that an item was too large.
-        added = self._ask("add", name, value, flags=_IS_PICKLED, noreply=False)
-        return added is not None
+        added: bool | None = self._ask("add", place.name, value, flags=_IS_PICKLED, noreply=False)
+        return added
 
     def _ask(self, command: str, name: str, *arguments: Any, **options: Any) -> Any:
         from pymemcache import exceptions as client
@@ -397,16 +410,18 @@ class _Bytes:
         return value, flags
 
 
-def _skeletons(name: str, value: bytes, flags: int) -> _Array:
+def _skeletons(place: _Place, value: bytes, flags: int) -> _Array:
     """Read a value of the cache as data: that of a kpfile, or a whole annotation, as other readers leave it there."""
     if flags != _IS_PICKLED:
         raise FormatError(f"found flags {flags}, expected {_IS_PICKLED}, for a pickle.")
     found = read(value)
     handle = found.get("keypoint") if isinstance(found, dict) else None
-    if not isinstance(handle, ArrayHandle) or handle.ndim != 3 or handle.shape[2] != 3:
+    if not isinstance(handle, ArrayHandle) or handle.ndim != 3 or handle.shape[2] != 3 or handle.dtype.kind != "f":
         raise FormatError("found no keypoint [N, V, 3].")
-    if found.get("frame_dir", name) != name:
+    if found.get("frame_dir", place.name) != place.name:
         raise FormatError(f"found the clip {found['frame_dir']!r:.80}.")
+    if place.rows not in (None, handle.shape[0]):
+        raise FormatError(f"found {handle.shape[0]:,} skeletons, expected {place.rows:,}, as frame_inds has it.")
     return handle.read()
 
 

@@ -221,9 +221,7 @@ RULES = Rules(
         "frame-inds": Rule(
             "error", "frame_inds is no row of ints", "Give each skeleton one frame number, as int16 [N]."
         ),
-        "frame-inds-order": Rule(
-            "warning", "frame_inds goes back", "Sort the skeletons by frame, and boxes with them."
-        ),
+        "frame-inds-order": Rule("error", "frame_inds goes back", "Sort the skeletons by frame, and boxes with them."),
         "frame-inds-range": Rule(
             "error", "frame_inds is outside the video", "Check total_frames, and that both are of the same video."
         ),

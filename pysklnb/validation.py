@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from . import layouts
 from .cards import Card, catalog
+from .compression import is_of_an_index
 from .dataset import Dataset, open_dataset
 from .kpfiles import KpfileStore
 from .layouts import Layout
@@ -153,7 +154,7 @@ _DOCUMENTED = {
     *(*_PROMISED_INDEX, "raw_file"),
 }
 
-_PART = re.compile(r"_?(train|val|test)(ing|id|idation)?", re.IGNORECASE)
+_PART = re.compile(r"_?(train|eval|val|test|dev)(ing|uation|idation|id)?", re.IGNORECASE)
 _DIGITS = re.compile(r"\d+")
 _SPLITS = sorted({name for card in catalog.values() for name in card.splits})
 _NTU_NAME = re.compile(r"S\d{3}C\d{3}P\d{3}R\d{3}A(\d{3})")
@@ -284,19 +285,20 @@ class _Validator:
         numberless = {_DIGITS.sub("", name) for name in _SPLITS}
         for name in names:
             if isinstance(name, str) and _DIGITS.sub("", name) not in numberless:
-                alike = difflib.get_close_matches(name[:60].lower(), _SPLITS, n=1, cutoff=0.7)
+                short = name[:60].lower()
+                same = [official for official in _SPLITS if _fold(official) == _fold(short)]
+                alike = difflib.get_close_matches(short, same or _SPLITS, n=1, cutoff=0 if same else 0.7)
                 if alike:
                     self.findings.add(
                         "split-name", f"split[{_kind(name)}]", f"found {_kind(name)}, close to {alike[0]!r}"
                     )
 
     def check_leaks(self, members: dict[Any, dict[Any, str]]) -> None:
-        """Folds share clips, the parts of one fold must not: what is left of a name without its part is the fold."""
-        parts = [(_PART.search(name), name) for name in members if isinstance(name, str)]
-        folds = [(match[1].lower() == "train", _PART.sub("", name), name) for match, name in parts if match]
-        for is_train, fold, train in folds:
-            for other_is_train, other_fold, other in folds:
-                if is_train and not other_is_train and fold == other_fold:
+        """Folds share clips, the parts of one fold must not."""
+        folds = [(_fold(name), name) for name in members if isinstance(name, str) and _PART.search(name)]
+        for (is_train, fold), train in folds:
+            for other_fold, other in folds:
+                if is_train and other_fold == (False, fold):
                     for item, where in members[other].items():
                         if item in members[train]:
                             message = f"found {_kind(item)}, which {members[train][item]} is too"
@@ -787,7 +789,8 @@ class _Clip:
             self.add("frame-inds-range", "frame_inds", f"found {low} to {high}, but total_frames is {total}")
             return
         sizes, counts = np.unique(steps[steps > 0], return_counts=True)
-        self.validator.steps[int(low != 0), int(sizes[counts.argmax()]) if len(sizes) else 1] += 1
+        base = int(low != 0 and (high == total or is_of_an_index(self.record)))
+        self.validator.steps[base, int(sizes[counts.argmax()]) if len(sizes) else 1] += 1
 
     def check_valid(self, frames: _Array | None, boxes: _Array | None, flat: tuple[str, ...]) -> None:
         """`valid` counts the frames with a box of at least a score; compared in float32, as it was made."""
@@ -806,7 +809,7 @@ class _Clip:
                     "valid-form", key, f"found {_kind(number)} for {_kind(threshold)}, expected an int for a float"
                 )
             elif frames is not None and boxes is not None:
-                counted = len(np.unique(frames[boxes >= score]))
+                counted = len(np.unique(frames[boxes.astype(np.float32) >= score]))
                 if number != counted:
                     self.add("valid-differs", key, f"found {number} for {_kind(threshold)}, counted {counted}")
 
@@ -824,11 +827,17 @@ def _is_int(value: Any) -> TypeGuard[int]:
     return is_int and bool(-_LARGEST <= value <= _LARGEST)
 
 
+def _fold(name: str) -> tuple[bool, str]:
+    """Whether a split is one to train on, and its fold: what is left of its name without the part of the fold."""
+    match = _PART.search(name)
+    return bool(match and match[1].lower() == "train"), _PART.sub("", name) if match else name
+
+
 def _is_almost_int(value: Any) -> bool:
     """Whether ``int(value)`` is what is meant: for 1.0, "1", and an array of no axis."""
     try:
         return not isinstance(value, (bool, bytes)) and _is_int(int(value)) and float(value) == int(value)
-    except (TypeError, ValueError, OverflowError):
+    except Exception:  # whatever that is, it has a say in what becomes of it
         return False
 
 
@@ -881,7 +890,7 @@ def _is_size(value: Any) -> bool:
 def _threshold(value: Any, *, is_text: bool) -> np.float32 | None:
     """A score as a key of `valid`, 0.5, or in one of the flat keys: "0.5" of valid@0.5."""
     try:
-        number = float(value) if is_text or isinstance(value, float) or _is_int(value) else np.nan
+        number = float(value) if is_text or isinstance(value, (float, np.floating)) or _is_int(value) else np.nan
     except ValueError:
         number = np.nan
     return np.float32(number) if isfinite(number) else None

@@ -142,6 +142,8 @@ class _Writer:
         match value:
             case None | bool():
                 self.emit({None: b"N", True: b"\x88", False: b"\x89"}[value])
+            case np.ma.MaskedArray():
+                raise FormatError(f"{place}: found a masked array, expected a plain one. Fill it: .filled(0).")
             case np.ndarray():
                 self.array(value, place)
             case ArrayHandle():

@@ -405,6 +405,19 @@ def test_a_late_frame_costs_no_memory():
     assert found["frame_numbers"].tolist() == [0, late]
 
 
+@pytest.mark.parametrize("key", ["keypoint", "frame_inds"])
+def test_ragged_lists_are_told_with_clip_and_field(key):
+    clip = {
+        "frame_dir": "a",
+        "frame_inds": [0, 1],
+        "total_frames": 2,
+        "keypoint": np.ones((2, 17, 3)),
+        key: [[1], [1, 2]],
+    }
+    with pytest.raises(FormatError, match=f"clip 'a': {key}: found lists that are no array"):
+        decompress(clip)
+
+
 def test_exchanged_arguments_are_told():
     with pytest.raises(TypeError, match="found ndarray as the annotation, expected a dict"):
         decompress(np.ones((2, 17, 3)), {"frame_inds": [0, 1]})

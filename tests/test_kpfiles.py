@@ -533,7 +533,7 @@ def test_what_pyskl_set_is_read(value, store, pyskl):
 
 def test_what_is_planted_leaves_no_trace(store, pyskl, tmp_path):
     pyskl.set("a", {"keypoint": skeletons("a"), "label": Planted(tmp_path / "trace")})
-    assert_one_warning("something else than skeletons under 'a', which was not used", lambda: assert_right(store))
+    assert_one_warning("something else under 'a', which was not used", lambda: assert_right(store))
     assert not (tmp_path / "trace").exists()
     pyskl.get("a")  # it would have
     assert (tmp_path / "trace").exists()
@@ -554,7 +554,7 @@ def test_what_is_planted_leaves_no_trace(store, pyskl, tmp_path):
 )
 def test_a_value_that_is_not_ours_is_not_used_and_not_overwritten(value, store, pyskl):
     pyskl.set("a", value)
-    assert_one_warning("something else than skeletons under 'a'.*read from the kpfiles", lambda: assert_right(store))
+    assert_one_warning("something else under 'a'.*read from the kpfiles", lambda: assert_right(store))
     assert_right(store, "a")
     np.testing.assert_equal(pyskl.get("a"), value)
 
@@ -698,6 +698,21 @@ def test_a_server_that_is_back_is_asked_again_by_warm(root, server):
     store = KpfileStore(root, INDEX, memcached=server.address)
     store._cache.is_lost = True  # as after a failure
     assert store.warm() == 3
+
+
+def test_a_value_of_another_length_than_the_annotation_says_is_not_used(root, server):
+    client = Client(server.address, serde=pickle_serde, default_noreply=False)
+    with contextlib.closing(client):
+        client.set("a", {"keypoint": skeletons("z", people=77)})
+    store = KpfileStore(root, INDEX, memcached=server.address)
+    assert_one_warning("found 77 skeletons, expected 4, as frame_inds has it", lambda: assert_right(store))
+
+
+def test_what_is_not_ours_does_not_count_as_warmed(root, server):
+    with contextlib.closing(Client(server.address, serde=pickle_serde, default_noreply=False)) as client:
+        client.set("a", "junk")
+    store = KpfileStore(root, INDEX, memcached=server.address)
+    assert_one_warning("something else under 'a'", lambda: store.warm() == 2 or pytest.fail("it was counted"))
 
 
 def test_an_address_without_a_port_is_refused(root):

@@ -1,3 +1,4 @@
+import os
 import pickle
 import subprocess
 import sys
@@ -101,3 +102,13 @@ def test_the_module_runs_as_a_command():
     done = subprocess.run([sys.executable, "-m", "pysklnb", "--help"], capture_output=True, text=True, check=True)
     assert "describe" in done.stdout
     assert "validate" in done.stdout
+
+
+def test_a_name_that_the_terminal_does_not_know_is_escaped(tmp_path):
+    (tmp_path / "data.pkl").write_bytes(pickle.dumps([{"frame_dir": "\u65e5", "label": 3}]))
+    command = [sys.executable, "-m", "pysklnb", "validate", str(tmp_path / "data.pkl")]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 1
+    assert "keypoint of \\u65e5" in done.stdout
+    assert done.stderr == ""

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from pysklnb import load, quality, sample, validate
+from pysklnb import decompress, load, quality, sample, validate
 from pysklnb.layouts import Layout
 from pysklnb.sources import ArrayHandle, BytesSource, Form
 from pysklnb.validation import CLIPS_AT_ONCE, RULES
@@ -274,6 +274,8 @@ FAULTS = {
         lambda data: {**data, "split": list("abc")},
         {"besides": {("no-split", "split")}},
     ),
+    "a masked array for a value": ("not-data", "annotations[1].box", put("box", np.ma.masked_equal([1, 2], 2))),
+    "a masked label": ("label-type", "annotations[1].label", put("label", np.ma.masked)),
     "a path for a value": ("not-data", "annotations[1].video", put("video", Path("b.mp4"))),
     "an empty list": ("no-clips", "annotations", lambda data: []),
     "None for a clip": ("clip-none", "annotations[6]", add_clip(None)),
@@ -291,6 +293,12 @@ FAULTS = {
     "an id with its suffix": ("split-unknown-id", "split['val'][2]", split(val=["e", "f", "videos/f.avi"])),
     "an id twice in a split": ("split-repeated-id", "split['val'][2]", split(val=["e", "f", "e"])),
     "a clip to train and test on": ("split-leak", "split['val'][2]", split(val=["e", "f", "a"])),
+    "a leak in a fold with longer names": (
+        "split-leak",
+        "split['validation'][1]",
+        lambda data: {**data, "split": {"training": list("abcd"), "validation": list("eaf")}},
+        {"besides": {("split-name", "split['training']"), ("split-name", "split['validation']")}},
+    ),
     "a leak in a fold": ("split-leak", "split['test4'][1]", split(train4=["a", "b"], test4=["c", "b"])),
     "a split in capitals": ("split-name", "split['Val']", rename_split("val", "Val")),
     "a forgotten clip": ("clip-in-no-split", "annotations[5]", split(val=["e"])),
@@ -688,6 +696,10 @@ def old_kinetics(data):
         clip |= {f"valid@{threshold}": number for threshold, number in clip.pop("valid").items()}
 
 
+def float64_boxes(data):
+    data["annotations"][1] |= {"box_score": np.full(20, 0.8), "valid": {np.float32(0.8): 10}}
+
+
 def left_of_the_picture(data):
     data["annotations"][1]["keypoint"] -= np.float32([411, 0])
 
@@ -705,7 +717,8 @@ ODD = {
     "img_shape as an array": ("flat", put("img_shape", np.array([540, 960])), set()),
     "numpy label": ("flat", put("label", np.int64(1)), {"label-numpy"}),
     "split valid": ("flat", rename_split("val", "valid"), {"split-name"}),
-    "split xsub_test": ("deep", rename_split("xsub_val", "xsub_test"), set()),
+    "split xsub_test": ("deep", rename_split("xsub_val", "xsub_test"), {"split-name"}),
+    "boxes in float64": ("index", float64_boxes, set()),
     "clip in several folds": ("flat", split(train2=["a", "e", "f"], test2=["b", "c", "d"]), set()),
     "ids in an array": ("flat", split(train=np.array(list("abcd")), val=("e", "f")), set()),
     "zero-padded second body": ("deep", zero_second_body, {"people"}),
@@ -725,6 +738,24 @@ def test_what_official_files_do_is_no_fault(base, change, notes):
     report = validate(broken(change, base))
     assert {code for code, _ in places_of(report) - CLEAN_NOTES[base]} == notes
     assert {RULES[code].severity for code in report.counts} <= {"note"}
+
+
+@pytest.mark.parametrize(
+    ("frames", "fields", "base"),
+    [
+        ([3, 4], {}, 0),
+        ([3, 50], {}, 1),
+        ([3, 4], {"box_score": np.ones(2, np.float16)}, 1),
+        ([0, 4], {"box_score": np.ones(2, np.float16)}, 0),
+    ],
+    ids=["own", "to the end", "of an index", "from 0"],
+)
+def test_frames_are_said_to_begin_where_decompress_has_them_begin(frames, fields, base):
+    clip = {"frame_dir": "a", "label": 0, "img_shape": (9, 9), "total_frames": 50, "keypoint": rows(2) / 30, **fields}
+    clip["frame_inds"] = np.array(frames, np.int16)
+    (note,) = [finding for finding in validate(clip).findings if finding.code == "frame-inds-base"]
+    assert f"counted from {base}," in note.message
+    assert decompress(clip)["frame_numbers"][0] == frames[0] - base
 
 
 @pytest.mark.parametrize(("stated", "right"), [(0, True), (10, False)], ids=["in float32", "in float16"])
