@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import sys
+import time
 import warnings
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -344,7 +347,12 @@ class _Cache:
         """Make a client for this process: one that was forked must not talk through its parent's connections."""
         # Threads have a connection each.
         self._client = self._pooled(
-            self.server, serde=_Bytes(), connect_timeout=_PATIENCE, timeout=_PATIENCE, default_noreply=False
+            self.server,
+            serde=_Bytes(),
+            connect_timeout=_PATIENCE,
+            timeout=_PATIENCE,
+            default_noreply=False,
+            socket_module=SimpleNamespace(**{**vars(socket), "socket": _Connection}),
         )
         self._process = os.getpid()
         # It leaves its connections to the garbage collector otherwise, which warns of each.
@@ -398,6 +406,21 @@ class _Cache:
         if kind not in self._warned:
             self._warned.add(kind)
             _warn(f"memcached at {self.server}: {message} Such clips are read from the kpfiles.")
+
+
+class _Connection(socket.socket):
+    """A connection on which a whole reply may take no longer than each piece of it: one could go on for ever."""
+
+    _until = 0.0
+
+    def sendall(self, *arguments: Any) -> None:
+        self._until = time.monotonic() + _PATIENCE
+        super().sendall(*arguments)
+
+    def recv(self, *arguments: Any) -> bytes:
+        if time.monotonic() > self._until:
+            raise TimeoutError("its reply has no end")
+        return super().recv(*arguments)
 
 
 class _Bytes:

@@ -610,6 +610,21 @@ def test_a_server_that_never_answers_costs_a_warning_and_little_time(root, forge
     assert time.monotonic() - begin < 2
 
 
+def test_a_server_whose_answer_has_no_end_costs_a_warning_and_little_time(root, forgetful, monkeypatch):
+    monkeypatch.setattr("pysklnb.kpfiles._PATIENCE", 0.2)
+
+    def answer_for_ever():
+        with listening.accept()[0] as connection, contextlib.suppress(OSError):
+            connection.recv(999)
+            while True:
+                connection.sendall(b"VALUE a 1 3\r\nabc\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor(1) as pool:
+        pool.submit(answer_for_ever)
+        store = KpfileStore(root, INDEX, memcached=listening.getsockname())
+        assert_one_warning(r"does not answer \(its reply has no end\)", lambda: assert_right(store, *"abcabc"))
+
+
 @pytest.mark.parametrize(
     "answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"VALUE\r\n", b"VALUE x 1 2\r\nab\r\nEND\r\n", b"VALUE a b c\r\n"]
 )
