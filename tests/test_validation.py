@@ -851,6 +851,8 @@ def assert_same(found, expected):
         assert len(found) == len(expected)
         for one, other in zip(found, expected, strict=True):
             assert_same(one, other)
+    elif isinstance(expected, np.ma.MaskedArray):
+        assert repr(found) == repr(expected)
     elif isinstance(expected, np.ndarray):
         np.testing.assert_array_equal(found, expected, strict=True)
     else:
