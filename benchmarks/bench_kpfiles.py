@@ -16,7 +16,7 @@ import tempfile
 import time
 
 import numpy as np
-from big_file import cached, compare, options_of, unpickle
+from big_file import cached, compare, in_words, options_of, unpickle
 
 import pysklnb
 
@@ -100,7 +100,7 @@ WAYS = {
 
 def measure(path, ways, rounds):
     found = compare(__file__, ways, path, rounds)
-    return [f"{seconds:6.2f} s {megabytes:6.0f} MB" for seconds, megabytes in found.values()], found
+    return in_words(found), found
 
 
 def microseconds_a_clip(store, names):

@@ -6,11 +6,10 @@ ratios are of the medians. Memory is *private* memory (anonymous pages) at its h
 what the process had before: pages of the file itself are shared with every other process and not counted.
 """
 
-import os
 import time
 
 import numpy as np
-from big_file import SIZES, big_file, compare, options_of, unpickle
+from big_file import SIZES, big_file, compare_sizes, options_of, unpickle
 
 import pysklnb
 from pysklnb.reader import read
@@ -33,13 +32,8 @@ def main():
     options = options_of(__doc__, WAYS)
     print(f"{'protocol':8}  {'size':>5}  {'MB':>6}  {'pysklnb':>18}  {'pickle':>18}  {'quicker':>8}  {'smaller':>8}")
     for protocol in (2, 4):
-        for name, clips in SIZES.items():
-            path = big_file(options.cache, clips, protocol)
-            found = compare(__file__, WAYS, path, options.rounds)
-            cells = [f"{seconds:6.2f} s {megabytes:6.0f} MB" for seconds, megabytes in found.values()]
+        for _, found, row in compare_sizes(__file__, WAYS, options, protocol):
             quicker, smaller = (theirs / ours for ours, theirs in zip(*found.values(), strict=True))
-            size = os.path.getsize(path) / 1e6
-            row = f"{protocol:8}  {name:>5}  {size:6.0f}  {cells[0]:>18}  {cells[1]:>18}"
             print(f"{row}  {quicker:7.1f}x  {smaller:7.1f}x", flush=True)
         per_array, kilobytes = microseconds_an_array(big_file(options.cache, SIZES["1/8"], protocol))
         print(f"{protocol:8}  one array of {kilobytes:.1f} kB on average: {per_array:.1f} µs")

@@ -7,7 +7,7 @@ its highest, over what the process had before.
 
 # What the validator imports when it needs it is there before the clock starts.
 import tqdm.auto  # noqa: F401
-from big_file import SIZES, big_file, compare, options_of, unpickle
+from big_file import compare_sizes, options_of, unpickle
 
 import pysklnb
 
@@ -18,13 +18,8 @@ def main():
     options = options_of(__doc__, WAYS)
     print(f"{'protocol':8}  {'size':>5}  {'MB':>6}  {'validate':>18}  {'pickle':>18}  {'time':>6}  {'a clip':>8}")
     for protocol in (2, 4):
-        for name, clips in SIZES.items():
-            path = big_file(options.cache, clips, protocol)
-            found = compare(__file__, WAYS, path, options.rounds)
-            cells = [f"{seconds:6.2f} s {megabytes:6.0f} MB" for seconds, megabytes in found.values()]
+        for clips, found, row in compare_sizes(__file__, WAYS, options, protocol):
             ours, theirs = found["validate"][0], found["pickle"][0]
-            size = path.stat().st_size / 1e6
-            row = f"{protocol:8}  {name:>5}  {size:6.0f}  {cells[0]:>18}  {cells[1]:>18}"
             print(f"{row}  {ours / theirs:5.2f}x  {ours / clips * 1e6:5.0f} µs", flush=True)
 
 

@@ -118,3 +118,16 @@ def compare(script, ways, path, rounds):
         for way in ways:
             found[way].append(measure(way))
     return {way: [statistics.median(column) for column in zip(*rows, strict=True)] for way, rows in found.items()}
+
+
+def compare_sizes(script, ways, options, protocol):
+    """Compare the ways at each size; give the number of clips, what was found, and the first cells of a row."""
+    for name, clips in SIZES.items():
+        path = big_file(options.cache, clips, protocol)
+        found = compare(script, ways, path, options.rounds)
+        cells = "  ".join(f"{cell:>18}" for cell in in_words(found))
+        yield clips, found, f"{protocol:8}  {name:>5}  {path.stat().st_size / 1e6:6.0f}  {cells}"
+
+
+def in_words(found):
+    return [f"{seconds:6.2f} s {megabytes:6.0f} MB" for seconds, megabytes in found.values()]

@@ -256,7 +256,8 @@ class Dataset:
             places = [place for place in places if _label(self._records[place]) in labels]
             label = sorted(labels, key=repr) if several else label
         if box_thr is not None and valid_ratio is not None:
-            places = [place for place in places if self._valid_share(place, box_thr) >= valid_ratio]
+            places = [place for place in places if self._records[place] is not None]
+            places = [p for p in places if self._valid_share(p, self._valid(p), box_thr) >= valid_ratio]
         step = ("select", {"split": split, "label": label, "box_thr": box_thr, "valid_ratio": valid_ratio})
         return self._with(_places=list(places), _steps=(*self._steps, step))
 
@@ -286,14 +287,14 @@ class Dataset:
         """
         import pandas as pd
 
-        places = [place for place in self._places if self._records[place] is not None]
-        thresholds = sorted({threshold for place in places for threshold, _ in self._valid(place)})
-        if places and not thresholds:
-            raise self._no_valid(places[0], _NO_VALID)
+        valid = {place: self._valid(place) for place in self._places if self._records[place] is not None}
+        thresholds = sorted({threshold for found in valid.values() for threshold, _ in found})
+        if valid and not thresholds:
+            raise self._no_valid(next(iter(valid)), _NO_VALID)
         ratios = list(valid_ratios)
         counts = np.zeros((len(thresholds), len(ratios)), int)
         for row, threshold in enumerate(thresholds):
-            shares = np.array([self._valid_share(place, threshold) for place in places])
+            shares = np.array([self._valid_share(place, found, threshold) for place, found in valid.items()])
             counts[row] = [np.count_nonzero(shares >= ratio) for ratio in ratios]
         return pd.DataFrame(
             counts, index=pd.Index(thresholds, name="box_thr"), columns=pd.Index(ratios, name="valid_ratio")
@@ -310,11 +311,8 @@ class Dataset:
         except (TypeError, ValueError):
             raise self._no_valid(place, "numbers for scores") from None
 
-    def _valid_share(self, place: int, box_thr: float) -> float:
-        record = self._records[place]
-        if record is None:
-            return -1.0
-        valid, total = self._valid(place), record.get("total_frames")
+    def _valid_share(self, place: int, valid: list[tuple[float, Any]], box_thr: float) -> float:
+        total = (self._records[place] or {}).get("total_frames")
         frames = next((frames for score, frames in valid if abs(score - box_thr) < 1e-6), None)
         if frames is None:
             scores = ", ".join(str(score) for score, _ in valid)
@@ -481,9 +479,15 @@ def _refuse(code: str, where: str, message: str) -> None:
     raise FormatError(message)
 
 
-def _open_folder(folder: str, dataset: str | None, tell: Tell) -> Dataset:
+def with_bar(items: Iterable[Any], what: str, **options: Any) -> Iterator[Any]:
+    """Go through items with a progress bar, which shows after two seconds and goes away at the end."""
     from tqdm.auto import tqdm
 
+    bar: Iterator[Any] = iter(tqdm(items, desc=what, delay=2, leave=False, **options))
+    return bar
+
+
+def _open_folder(folder: str, dataset: str | None, tell: Tell) -> Dataset:
     names = sorted(name for name in os.listdir(folder) if name.endswith((".pkl", ".pickle")) and name[0] != ".")
     if not names:
         raise FormatError(
@@ -491,7 +495,7 @@ def _open_folder(folder: str, dataset: str | None, tell: Tell) -> Dataset:
         )
     records: list[_Record | None] = []
     sources = []
-    for name in tqdm(names, desc="files", delay=2, leave=False):
+    for name in with_bar(names, "files"):
         try:
             # Thousands of files are in use at once: none is kept open.
             source = FileSource(os.path.join(folder, name), keep_open=False)

@@ -106,7 +106,7 @@ def _arrays(clips: Sequence[Mapping[str, Any]]) -> _Arrays:
 
 
 def _headline(outline: Outline, shapes: Counter[tuple[int, ...]], layout: tuple[str, str] | None) -> str:
-    number = _number(outline.count, "clip")
+    number = number_of(outline.count, "clip")
     if not outline.clips:
         return number
     if not shapes:
@@ -125,12 +125,12 @@ def _form(outline: Outline) -> str:
         "list": "a list of annotations",
         "annotation": "a single annotation",
         "kpfile": "a kpfile: ids and compressed keypoints",
-        "folder": f"a folder of {_number(outline.files, 'file')}",
+        "folder": f"a folder of {number_of(outline.files, 'file')}",
     }[outline.container]
     if outline.extra:
         words += f", and {', '.join(map(str, outline.extra))}"
     if outline.selected_from is not None:
-        words += f"; this is a selection of {outline.count:,} of {_number(outline.selected_from, 'clip')}"
+        words += f"; this is a selection of {outline.count:,} of {number_of(outline.selected_from, 'clip')}"
     return words
 
 
@@ -147,8 +147,8 @@ def _splits(outline: Outline) -> str:
     known = {name for ids in outline.splits.values() for name in ids if isinstance(name, (str, int, np.integer))}
     absent, outside = len(known - outline.ids), len(outline.ids - known)
     if absent:
-        words += f"; {_number(absent, 'id')} without a clip"
-    return words + (f"; {_number(outside, 'clip')} in no split" if outside else "")
+        words += f"; {number_of(absent, 'id')} without a clip"
+    return words + (f"; {number_of(outside, 'clip')} in no split" if outside else "")
 
 
 def _keys(clips: Sequence[Mapping[str, Any]], shapes: Counter[tuple[int, ...]]) -> list[tuple[str, str]]:
@@ -193,7 +193,7 @@ def _shapes(clips: Sequence[Mapping[str, Any]], shapes: Counter[tuple[int, ...]]
     other = sum(count for shape, count in shapes.items() if len(shape) not in (3, 4))
     lists = sum("keypoint" in clip for clip in clips) - shapes.total()
     if lists:
-        rows.append(("keypoint", f"in {_number(lists, 'clip')} no array: a list, perhaps"))
+        rows.append(("keypoint", f"in {number_of(lists, 'clip')} no array: a list, perhaps"))
     if other:
         rows.append(("keypoint", f"{other:,} with neither 4 nor 3 axes"))
     return rows
@@ -245,11 +245,11 @@ def _people(shapes: Counter[tuple[int, ...]]) -> list[tuple[str, str]]:
         return [
             (
                 "person slots",
-                ", ".join(f"{m} in {_number(count, 'clip')}" for m, count in sorted(people.items())),
+                ", ".join(f"{m} in {number_of(count, 'clip')}" for m, count in sorted(people.items())),
             )
         ]
     median = int(np.median(list(people.elements())))
-    none = f"; none in {_number(people[0], 'clip')}" if people[0] else ""
+    none = f"; none in {number_of(people[0], 'clip')}" if people[0] else ""
     return [("person slots", f"{min(people)} to {max(people)} a clip, median {median}{none}")]
 
 
@@ -268,7 +268,8 @@ def _size(stored: int, arrays: _Arrays) -> str:
     return words + (f"; {_bytes(stored)} on disk" if stored else "")
 
 
-def _number(count: int, unit: str) -> str:
+def number_of(count: int, unit: str) -> str:
+    """Say how many there are: "1 clip", "1,200 clips"."""
     return f"{count:,} {unit}{'' if count == 1 else 's'}"
 
 
@@ -276,7 +277,7 @@ def _range(numbers: Iterable[int], unit: str = "") -> str:
     found = set(numbers)
     low, high = min(found), max(found)
     words = f"{low:,} to " if low != high else ""
-    return words + (_number(high, unit) if unit else f"{high:,}")
+    return words + (number_of(high, unit) if unit else f"{high:,}")
 
 
 def _bytes(count: float) -> str:

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import layouts
+from .description import number_of
 from .layouts import Layout, Side
 
 if TYPE_CHECKING:
@@ -257,7 +258,7 @@ def _attendance(clip: Clip) -> tuple[Floats, int, str]:
     score = np.where(there, 1.0 if clip.get("keypoint_score") is None else clip["keypoint_score"], 0)
     joints = there.sum(axis=-1)
     shades = np.where(joints, score.sum(axis=-1) / np.maximum(joints, 1), np.nan).astype(np.float32)
-    return shades, 0, f"{_count(len(people), 'person slot')}, {_count(people.shape[1], 'frame')}"
+    return shades, 0, f"{number_of(len(people), 'person slot')}, {number_of(people.shape[1], 'frame')}"
 
 
 def _detections(clip: Clip) -> tuple[Floats, int, str]:
@@ -275,12 +276,8 @@ def _detections(clip: Clip) -> tuple[Floats, int, str]:
     start = 0 if len(numbers) and numbers[0] == 0 else 1
     shades = np.full((counts.max(initial=1), max(total, numbers.max(initial=0) + 1 - start)), np.nan, np.float32)
     shades[np.arange(len(frames)) - starts.repeat(counts), frames - start] = scores
-    title = f"{_count(len(frames), 'skeleton')} in {len(numbers):,} of {_count(shades.shape[1], 'frame')}"
+    title = f"{number_of(len(frames), 'skeleton')} in {len(numbers):,} of {number_of(shades.shape[1], 'frame')}"
     return shades, start, title
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 # The columns of `pysklnb.quality` that are drawn, and what is counted along their axes.

@@ -15,7 +15,7 @@ import time
 import warnings
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .compression import compress, frame_dtype, rows_of
-from .dataset import Annotation, Dataset, load
+from .dataset import Annotation, Dataset, load, with_bar
 from .reader import read
 from .sources import ArrayHandle, FormatError, UnsafePickleError
 from .writer import to_bytes, write
@@ -107,7 +107,7 @@ class KpfileStore(Mapping[Any, _Array]):
         self._read = lru_cache(_MOST_KEPT)(self._find)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _remake, (self.root, self.dataset, self.memcached)
+        return partial(KpfileStore, memcached=self.memcached), (self.root, self.dataset)
 
     # -- the mapping
 
@@ -273,7 +273,7 @@ class KpfileStore(Mapping[Any, _Array]):
     def _files(self) -> dict[str, str]:
         """The kpfile of each id. All are opened once for it."""
         found: dict[str, str] = {}
-        for path in _with_bar(_pickles(self.root), "kpfiles"):
+        for path in with_bar(_pickles(self.root), "kpfiles"):
             try:
                 ds = load(path)
             except (FormatError, UnsafePickleError) as error:
@@ -285,10 +285,6 @@ class KpfileStore(Mapping[Any, _Array]):
         return found
 
 
-def _remake(root: str, dataset: Dataset | None, memcached: tuple[str, int] | str | None) -> KpfileStore:
-    return KpfileStore(root, dataset, memcached=memcached)
-
-
 def _pickles(root: str) -> list[str]:
     if os.path.isfile(root):
         return [root]
@@ -298,18 +294,11 @@ def _pickles(root: str) -> list[str]:
 
 def _by_file(places: list[_Place]) -> Iterator[_Place]:
     """Give each place once, kpfile by kpfile: in the order of an index, one would be opened again and again."""
-    return _with_bar(sorted(set(places), key=lambda place: (place.raw_file or "", place.name)), "clips")
+    return with_bar(sorted(set(places), key=lambda place: (place.raw_file or "", place.name)), "clips")
 
 
 def _id_key(annotation: Mapping[str, Any]) -> str:
     return "frame_dir" if "frame_dir" in annotation else "filename"
-
-
-def _with_bar(items: Sequence[Any], what: str) -> Iterator[Any]:
-    from tqdm.auto import tqdm
-
-    bar: Iterator[Any] = iter(tqdm(items, desc=what, delay=2, leave=False))
-    return bar
 
 
 def _warn(message: str) -> None:
@@ -502,7 +491,7 @@ def write_kpfiles(dataset: Any, root: str | os.PathLike[str], *, clips_per_file:
     with TemporaryDirectory(prefix=f".{target.name}.", suffix=".part", dir=target.parent) as draft:
         folder = Path(draft, "whole")
         (folder / "kpfiles").mkdir(parents=True)
-        for number, start in enumerate(_with_bar(range(0, len(ds), clips_per_file), "kpfiles")):
+        for number, start in enumerate(with_bar(range(0, len(ds), clips_per_file), "kpfiles")):
             write(_Skeletons(ds, range(start, min(start + clips_per_file, len(ds)))), folder / _kpfile(number))
         index = {**dict(ds), "annotations": _Index(ds, clips_per_file)}
         write(index, folder / "index.pkl")
@@ -550,7 +539,10 @@ class _Skeletons(Mapping[str, Any]):
 
 
 class _Index(Sequence[Any]):
-    """The annotations of an index, made one by one while they are written."""
+    """The annotations of an index, made one by one while they are written.
+
+    Clips are compressed a second time for it: that costs less than to keep what an index of a large data set has.
+    """
 
     def __init__(self, ds: Dataset, clips_per_file: int) -> None:
         self._ds, self._clips_per_file = ds, clips_per_file

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import lru_cache
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from .dataset import load
+from .dataset import load, with_bar
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,7 +125,7 @@ def _centres(keypoint: _Array) -> _Array:
     return centres
 
 
-@cache
+@lru_cache(8)
 def _adding_up(joints: int, dimensions: int, dtype: np.dtype[Any]) -> _Array:
     """Give what sums up the joints, if a frame's numbers [V * C] are multiplied by it."""
     return np.tile(np.eye(dimensions, dtype=dtype), (joints, 1))
@@ -177,10 +177,9 @@ def quality(dataset: Any) -> pd.DataFrame:
     5
     """
     import pandas as pd
-    from tqdm.auto import tqdm
 
     with np.errstate(all="ignore"):
-        rows = [_measure(clip) for clip in tqdm(load(dataset), desc="clips", delay=2, leave=False)]
+        rows = [_measure(clip) for clip in with_bar(load(dataset), "clips")]
     return pd.DataFrame(rows, columns=["frame_dir", "label", *_Measures._fields])
 
 

@@ -13,6 +13,7 @@ from html import escape
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
+from .description import number_of
 from .sources import FormatError
 
 if TYPE_CHECKING:
@@ -366,7 +367,7 @@ class Report:
         totals = Counter[str]()
         for code, count in self.counts.items():
             totals[RULES[code].severity] += count
-        words = [_number(self.clips, "clip"), *(_number(totals[severity], severity) for severity in _RANK)]
+        words = [number_of(self.clips, "clip"), *(number_of(totals[severity], severity) for severity in _RANK)]
         return f"{self.name}: {', '.join(words)}"
 
     def _by_code(self) -> list[tuple[str, list[Finding]]]:
@@ -417,10 +418,6 @@ def _hints(found: list[Finding]) -> list[str]:
 
 def _wrapped(text: str, indent: str) -> list[str]:
     return wrap(text, _WIDTH, initial_indent=indent, subsequent_indent=indent + "  ", break_on_hyphens=False)
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _code(code: str) -> str:

@@ -20,7 +20,8 @@ import numpy.typing as npt
 from . import layouts
 from .cards import Card, catalog
 from .compression import is_of_an_index
-from .dataset import Dataset, open_dataset
+from .dataset import Dataset, open_dataset, with_bar
+from .description import number_of
 from .kpfiles import KpfileStore
 from .layouts import Layout
 from .measures import MOST_SLOTS, Bounds, absent_joints, bounds, count_swaps, widened
@@ -64,7 +65,7 @@ def validate(
 ) -> Report:
     """Say everything that is wrong with a file or with Python objects: where it is, and what to do.
 
-    All faults are told at once. Clips are gone through one at a time and each array is read once, so that a file of
+    All faults are told at once. Clips are gone through a few at a time and each array is read once, so that a file of
     any size can be validated; the input is never changed.
 
     Parameters
@@ -198,12 +199,10 @@ class _Validator:
         self.steps: Counter[tuple[int, int]] = Counter()
 
     def run(self) -> None:
-        from tqdm.auto import tqdm
-
         if not self.records:
             self.findings.add("no-clips", "annotations", "found an empty list")
         self.check_splits()
-        clips = tqdm(_looked_at(self.records), desc="clips", total=len(self.records), delay=2, leave=False)
+        clips = with_bar(_looked_at(self.records), "clips", total=len(self.records))
         for number, (record, seen) in enumerate(clips):
             where = "" if self.container == "annotation" else f"annotations[{number}]"
             if record is None:
@@ -322,13 +321,17 @@ class _Validator:
 
     def tell_the_rest(self) -> None:
         if self.container != "annotation" and max(self.people, default=0) > 1:
-            words = ", ".join(f"M = {number} in {_clips(count)}" for number, count in sorted(self.people.items())[:8])
+            words = ", ".join(
+                f"M = {number} in {number_of(count, 'clip')}" for number, count in sorted(self.people.items())[:8]
+            )
             more = f", and up to M = {max(self.people)}" if len(self.people) > 8 else ""
             self.findings.add("people", "annotations", f"found {words}{more}")
         for (base, step), count in self.steps.most_common(3):
             every = "every frame" if step == 1 else f"mostly every {step} frames"
             self.findings.add(
-                "frame-inds-base", "annotations", f"found frames counted from {base}, {every}, in {_clips(count)}"
+                "frame-inds-base",
+                "annotations",
+                f"found frames counted from {base}, {every}, in {number_of(count, 'clip')}",
             )
 
 
@@ -628,7 +631,7 @@ class _Clip:
             self.check_halves(score == 0, absent)
         if len(low) == 2:
             self.check_pixels("keypoint", keypoint.dtype, low, high, size)
-        elif len(low) == 3:
+        else:
             self.check_metres(low, high)
         if self.seen.swaps:
             message = f"found {self.seen.swaps} changes of place from one frame to the next"
@@ -902,10 +905,6 @@ def _without_path(name: Any) -> tuple[str, ...]:
         return ()
     base = name.replace("\\", "/").rsplit("/", 1)[-1]
     return base, name.rsplit(".", 1)[0], base.rsplit(".", 1)[0]
-
-
-def _clips(count: int) -> str:
-    return f"{count:,} clip{'' if count == 1 else 's'}"
 
 
 def _some_of(keys: Iterable[Any]) -> str:
